@@ -1,0 +1,1 @@
+"""sigstream: blocks in, signals out. What the workers are made of; `topologies/` wires it together."""

@@ -1,0 +1,125 @@
+"""Every setting, read from `SIGSTREAM_*` variables of the environment or a `.env` file."""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import ConfigurationError
+
+SERVERS_FILE = "servers.json"
+"""Written into `data_dir` by `sigstream up`: addresses of the embedded servers, in settings' names."""
+
+
+class Settings(BaseSettings):
+    """Settings of all workers and commands; `SIGSTREAM_<FIELD>` in the environment sets a field."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGSTREAM_", env_file=".env", extra="ignore", frozen=True)
+
+    namespace: str = Field(default="sigstream", pattern=r"^[a-zA-Z0-9_-]{1,80}$")
+    """Prefix of topics and consumer groups; one namespace is a whole pipeline of its own."""
+    data_dir: Path = Path(".sigstream")
+    """Where embedded servers and workers keep their files."""
+
+    kafka: str | None = None
+    """Bootstrap servers `host:port[,host:port]`; unset: the embedded Kafka of `sigstream up`."""
+    replication_factor: PositiveInt = 1
+    """Of topics that the product creates; 3 in production."""
+    signal_partitions: PositiveInt = 8
+    """Of signals.raw, signals and the topics behind them. Never change it within a namespace."""
+    block_partitions: PositiveInt = 4
+    """Of the `blocks` topic."""
+
+    sinks: Annotated[tuple[str, ...], NoDecode] = ()
+    """Sinks every signal must reach (`required-sinks`), comma separated; unset: sqlite, and timescale
+    and bigquery where their address is set."""
+    sink_batch_signals: PositiveInt = 5000
+    """A sink writes once it holds this many signals, ..."""
+    sink_batch_bytes: PositiveInt = 4_000_000
+    """... or this many bytes of records, ..."""
+    sink_batch_age_ms: PositiveInt = 200
+    """... or when its oldest record has waited this long."""
+    sink_retry_cap_s: PositiveFloat = 30.0
+    """Longest pause between two tries at a server that is down: 1, 2, 4 ... up to this."""
+
+    timescale_dsn: str | None = None
+    """`postgresql://user:password@host:port/database`; unset: the embedded PostgreSQL of `sigstream up`."""
+    timescale_batch_threshold: PositiveInt = 1000
+    """Rows from which a batch goes by COPY and merge; below, by `unnest`."""
+    bigquery_project: str | None = None
+    """Google Cloud project; unset: the embedded emulator of `sigstream up`."""
+    bigquery_dataset: str = "intel"
+    bigquery_table: str = "signals"
+    bigquery_rest: str | None = None
+    """`http://host:port` of a BigQuery emulator's REST API; unset: Google's."""
+    bigquery_grpc: str | None = None
+    """`host:port` of a BigQuery emulator's Storage API; unset: Google's."""
+    sqlite_path: Path | None = None
+    """Database file; unset: `signals.db` in `data_dir`."""
+
+    dedupe_store: Literal["rocksdb", "memory"] = "rocksdb"
+    """Where Faust tables live: on disk, or in memory (rebuilt from the changelog at every start)."""
+    dedupe_expiry_days: PositiveFloat = 30.0
+    """A key that nobody touched for this long is forgotten."""
+    uppercase_symbols: bool = False
+    """Write `spy` as `SPY` instead of refusing it."""
+    window_blocks: PositiveInt = 144
+    """History behind windowed block signals, in blocks."""
+
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("sinks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def required_sinks(self) -> tuple[str, ...]:
+        """Names of the sinks that must answer for every signal, sorted."""
+        if self.sinks:
+            return tuple(sorted(set(self.sinks)))
+        found = ["sqlite"]
+        if self.timescale_dsn:
+            found.append("timescale")
+        if self.bigquery_project:
+            found.append("bigquery")
+        return tuple(sorted(found))
+
+    @property
+    def sqlite_file(self) -> Path:
+        """The SQLite sink's database file."""
+        return self.sqlite_path or self.data_dir / "signals.db"
+
+    def topic(self, name: str) -> str:
+        """Full name of a topic: `<namespace>.<name>`."""
+        return f"{self.namespace}.{name}"
+
+    def group(self, stage: str) -> str:
+        """Consumer group of a stage (`dedupe`, `sink.timescale`): `<namespace>.<stage>`."""
+        return f"{self.namespace}.{stage}"
+
+    def need_kafka(self) -> str:
+        """Bootstrap servers. Raises ConfigurationError when there are none."""
+        if self.kafka:
+            return self.kafka
+        raise ConfigurationError(
+            f"no Kafka: SIGSTREAM_KAFKA is not set and no embedded servers run on {self.data_dir}/: "
+            "start `sigstream up` in another terminal, or set SIGSTREAM_KAFKA=host:port"
+        )
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings; addresses that are not set come from the running `sigstream up`."""
+    found = Settings()
+    file = found.data_dir / SERVERS_FILE
+    if not file.exists():
+        return found
+    running = {k: v for k, v in orjson.loads(file.read_bytes()).items() if getattr(found, k, None) is None}
+    return Settings(**{**found.model_dump(exclude_unset=True), **running})

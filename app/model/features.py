@@ -1,0 +1,53 @@
+"""A record of `block-features`: what the processors need of a block, computed once, in satoshi."""
+
+import msgspec
+
+
+class Transfer(msgspec.Struct, frozen=True, gc=False):
+    """A large transaction: value (sat) of its outputs that go to none of its inputs' addresses."""
+
+    txid: str
+    value_sat: int
+
+
+class BlockFeatures(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Sums and distributions over one block; fee rates in sat/vB, weighted by weight."""
+
+    chain: str
+    """Symbol of the chain's signals: BTC, BTC-SIM."""
+    height: int
+    hash: str
+    previousblockhash: str | None = None
+    time: int
+    """Header time, seconds since 1970."""
+    isolated: bool = False
+    """A single block out of context: its signals use no history, and it enters none."""
+    completeness: float = 1.0
+    """Share of inputs whose prevout was there."""
+
+    tx_count: int
+    """Transactions, coinbase included."""
+    weight: int
+    size: int
+    total_fee_sat: int
+    """Sum of the fees of all transactions but the coinbase."""
+    subsidy_sat: int
+    """By height: 50 BTC, halved every 210,000 blocks."""
+    coinbase_value_sat: int
+    """Sum of the coinbase transaction's outputs."""
+    feerate_percentiles: list[float]
+    """10th, 25th, 50th, 75th, 90th percentile of fee rate (sat/vB), as `getblockstats` has them but
+    not rounded; empty for a block without fees."""
+    coinbase_script: str
+    """scriptSig of the coinbase, hex."""
+    payout_addresses: list[str]
+    """Addresses of the coinbase outputs, by value, largest first."""
+    transfer_sat: int
+    """Sum over transactions of the value that is not change."""
+    large_transfers: list[Transfer]
+    """Transactions of at least 100 BTC without change, largest first."""
+    coin_days_destroyed: float
+    """BTC x days: sum over inputs of value x age, age = (height - prevout height) / 144."""
+
+
+FEATURES_DECODER = msgspec.json.Decoder(BlockFeatures)

@@ -1,0 +1,101 @@
+"""The one place that makes keys, ids and versions: what identifies a signal, wherever it is written."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from uuid import UUID, uuid5
+
+from aiokafka.partitioner import murmur2
+
+from app.errors import ContractError
+
+NAMESPACE = UUID("6c1f7d3e-9a6b-5b0e-8f39-3d7f3a5b9c21")
+"""Namespace of `signal_id`: part of the wire format, never to change."""
+
+_IDENTIFIER = re.compile(r"[ -{}~]{1,128}")  # printable ASCII without '|'
+_CANONICAL_TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+def identifier(field: str, value: str) -> str:
+    """`value`, when it can be part of a key. Raises ContractError."""
+    if _IDENTIFIER.fullmatch(value) and value == value.strip():
+        return value
+    raise ContractError(
+        f"`{field}` is {value[:140]!r}: send 1 to 128 printable ASCII characters without '|' "
+        "and without blanks at either end"
+    )
+
+
+def canonical_symbol(value: str, *, uppercase: bool = False) -> str:
+    """The symbol in upper case. Raises ContractError, unless `uppercase` asks to have it done."""
+    symbol = identifier("symbol", value)
+    if symbol == symbol.upper():
+        return symbol
+    if uppercase:
+        return symbol.upper()
+    raise ContractError(
+        f"`symbol` is {symbol!r}, not upper case: send {symbol.upper()!r}, "
+        "or set SIGSTREAM_UPPERCASE_SYMBOLS=true to have it done"
+    )
+
+
+@lru_cache(maxsize=4096)
+def canonical_ts(value: str) -> str:
+    """`value` (RFC 3339) as `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Raises ContractError."""
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ContractError(
+            f"`ts` is {value[:80]!r}, not RFC 3339 ({error}): send 2024-01-31T12:00:00Z"
+        ) from None
+    if parsed.tzinfo is None:
+        raise ContractError(f"`ts` is {value!r}, without a time zone: end it with Z or an offset")
+    if _CANONICAL_TS.fullmatch(value):
+        return value
+    try:
+        return write_ts(parsed)
+    except OverflowError:
+        raise ContractError(f"`ts` is {value!r}, outside of years 1 to 9999 in UTC") from None
+
+
+def write_ts(when: datetime) -> str:
+    """The wire's one way to write a time."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+@lru_cache(maxsize=4096)
+def read_ts(value: str) -> datetime:
+    """A canonical `ts` as an aware datetime."""
+    return datetime.fromisoformat(value)
+
+
+def block_ts(header_time: int, height: int) -> str:
+    """`ts` of a block's signals: header time (s) plus `height mod 1,000,000` microseconds.
+
+    Header times repeat along a chain; keys must not.
+    """
+    when = datetime.fromtimestamp(header_time, UTC) + timedelta(microseconds=height % 1_000_000)
+    return write_ts(when)
+
+
+def batch_key(provider: str, symbol: str, ts: str) -> bytes:
+    """Kafka key of a batch: `provider|symbol|ts`, all canonical."""
+    return f"{provider}|{symbol}|{ts}".encode()
+
+
+def signal_id(provider: str, symbol: str, ts: str, name: str) -> UUID:
+    """UUIDv5 of a signal's composite key, all parts canonical."""
+    return uuid5(NAMESPACE, f"{provider}|{symbol}|{ts}|{name}")
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Partition of a key, by Kafka's default (Java) partitioner."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+def version_of(timestamp_ms: int, offset: int) -> int:
+    """Version of what a record caused: the broker's time in microseconds, plus `offset mod 1,000`.
+
+    Topics are LogAppendTime, so this grows along a partition.
+    """
+    return timestamp_ms * 1000 + offset % 1000
