@@ -1,0 +1,1 @@
+"""What the commands do and show: one file a command's work."""

@@ -1,0 +1,58 @@
+"""Where commands write: results on stdout, progress and remarks on stderr."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from app.config import Settings
+from app.observe.logging import configure_logging
+
+
+def out() -> Console:
+    """Results. Made anew each time: tests and shells replace stdout."""
+    return Console(file=sys.stdout)
+
+
+def err() -> Console:
+    """Progress and remarks, apart from results that somebody may pipe on."""
+    return Console(file=sys.stderr)
+
+
+def print_json(document: Any) -> None:
+    """`document` as indented JSON on stdout."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+    sys.stdout.write(orjson.dumps(document, option=options).decode())
+
+
+def quiet_logging(settings: Settings) -> None:
+    """Logging of a command: its own warnings; libraries stay silent, as the command says what failed."""
+    configure_logging(settings.model_copy(update={"log_level": "warning"}), "cli")
+    logging.getLogger().setLevel(logging.CRITICAL + 1)
+
+
+def counter() -> Progress:
+    """A bar that counts what is done, on stderr; gone when it is over."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=err(), transient=True)
+
+
+@contextmanager
+def spinner(what: str) -> Iterator[None]:
+    """A spinner on stderr while `what` goes on."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err(), transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield

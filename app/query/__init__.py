@@ -1,0 +1,1 @@
+"""Reading back: topics, groups and stores, for the commands that show them."""

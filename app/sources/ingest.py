@@ -1,0 +1,204 @@
+"""The producer of `blocks`: raw `getblock` JSON in, records with the contract's headers out."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import NamedTuple, Self
+from uuid import uuid4
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from app.config import Settings
+from app.errors import ContractError, DeliveryFailed, SigstreamError, Transient
+from app.model.block import BLOCK_DECODER, Block
+from app.model.keys import canonical_symbol, write_ts
+from app.model.wire import decode
+from app.streaming.topics import BLOCK_BYTES, ensure_topics, pipeline_topics
+
+IN_FLIGHT = 8
+"""Blocks that wait for their acknowledgement at once; each may hold 32 MB."""
+RECORD_OVERHEAD_BYTES = 10_000
+"""Room for key, headers and framing beside a value of the largest size."""
+
+
+class BlockRecord(NamedTuple):
+    """A record of `blocks` before it is sent; `value` is the block's JSON as it came."""
+
+    chain: str
+    hash: str
+    height: int
+    previousblockhash: str | None
+    isolated: bool
+    value: bytes
+
+    def headers(self, correlation_id: str) -> list[tuple[str, bytes]]:
+        """Its Kafka headers; `produced-at` is now."""
+        pairs = {
+            "chain": self.chain,
+            "height": str(self.height),
+            "correlation-id": correlation_id,
+            "content-type": "application/json",
+            "produced-at": write_ts(datetime.now(UTC)),
+        }
+        if self.previousblockhash:
+            pairs["previousblockhash"] = self.previousblockhash
+        if self.isolated:
+            pairs["isolated"] = "1"
+        return [(name, text.encode()) for name, text in pairs.items()]
+
+
+class Source(NamedTuple):
+    """A block to come: `label` names it in errors, `load` gives its JSON or raises SigstreamError."""
+
+    label: str
+    load: Callable[[], bytes]
+
+
+class Sent(NamedTuple):
+    """A block that Kafka has acknowledged."""
+
+    label: str
+    hash: str
+    correlation_id: str
+    partition: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of all sources; `failed` maps a label to the reason."""
+
+    sent: list[Sent] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def ranges(self) -> dict[int, tuple[int, int, int]]:
+        """Partition -> (records, first offset, last offset)."""
+        offsets: dict[int, list[int]] = {}
+        for sent in self.sent:
+            offsets.setdefault(sent.partition, []).append(sent.offset)
+        return {p: (len(found), min(found), max(found)) for p, found in sorted(offsets.items())}
+
+
+def read_block(value: bytes, chain: str, *, isolated: bool = False) -> BlockRecord:
+    """A record of a block's JSON. Raises ContractError: not a block, too large, or a wrong `chain`."""
+    if len(value) > BLOCK_BYTES:
+        raise ContractError(
+            f"block: {len(value):,} bytes of JSON are more than {BLOCK_BYTES:,}: "
+            "leave out witness, hex and asm of its transactions"
+        )
+    block = decode(BLOCK_DECODER, value, "block")
+    chain = canonical_symbol(chain)
+    return BlockRecord(chain, block.hash, block.height, block.previousblockhash, isolated, value)
+
+
+def simulated(blocks: Iterable[Block | bytes]) -> Iterator[Source]:
+    """Sources of blocks that are there already, numbered from 1."""
+    for number, block in enumerate(blocks, 1):
+        value = block if isinstance(block, bytes) else msgspec.json.encode(block)
+        yield Source(f"block {number}", lambda value=value: value)  # type: ignore[misc]
+
+
+class BlockProducer:
+    """Sends blocks: acknowledged by all replicas, idempotent, zstd."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.topic("blocks")
+        self._producer: AIOKafkaProducer | None = None
+
+    async def __aenter__(self) -> Self:
+        """Create topics that are missing, and connect. Raises Transient without a broker."""
+        await ensure_topics(self._settings, pipeline_topics(self._settings))
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.need_kafka(),
+            client_id="sigstream-ingest",
+            acks="all",
+            enable_idempotence=True,
+            compression_type="zstd",
+            max_request_size=BLOCK_BYTES + RECORD_OVERHEAD_BYTES,
+        )
+        try:
+            await self._producer.start()
+        except KafkaConnectionError as error:
+            await self._producer.stop()
+            raise Transient(f"Kafka at {self._settings.kafka} does not answer: {error}") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the connection; what was sent and not awaited is flushed."""
+        assert self._producer is not None
+        await self._producer.stop()
+
+    async def send(self, label: str, record: BlockRecord) -> Sent:
+        """Send and wait for the acknowledgement. Raises DeliveryFailed."""
+        assert self._producer is not None
+        correlation_id = uuid4().hex
+        try:
+            meta = await self._producer.send_and_wait(
+                self._topic, record.value, key=record.hash.encode(), headers=record.headers(correlation_id)
+            )
+        except KafkaError as error:
+            raise DeliveryFailed(f"Kafka did not take {label} ({record.hash}): {error!r}") from error
+        return Sent(label, record.hash, correlation_id, meta.partition, meta.offset)
+
+
+async def ingest(
+    settings: Settings,
+    sources: Iterable[Source],
+    chain: str,
+    *,
+    isolated: bool = False,
+    done: Callable[[], None] = lambda: None,
+) -> Report:
+    """Send all sources as blocks of `chain`, in their order within a partition; bad ones are reported.
+
+    `done` is called after each. Raises Transient when Kafka can't be reached, and ContractError for a
+    wrong `chain`; everything else is in the report.
+    """
+    chain = canonical_symbol(chain)
+    report = Report()
+    async with BlockProducer(settings) as producer, asyncio.TaskGroup() as tasks:
+        slots = asyncio.Semaphore(IN_FLIGHT)
+        for source in sources:
+            await slots.acquire()
+            record = await _load(source, chain, isolated, report)
+            if record is None:
+                slots.release()
+                done()
+                continue
+            tasks.create_task(_deliver(producer, source.label, record, report, slots, done))
+    return report
+
+
+async def _load(source: Source, chain: str, isolated: bool, report: Report) -> BlockRecord | None:
+    try:
+        value = await asyncio.to_thread(source.load)
+        return await asyncio.to_thread(read_block, value, chain, isolated=isolated)
+    except SigstreamError as error:
+        report.failed[source.label] = str(error)
+    except OSError as error:
+        report.failed[source.label] = f"can't be read: {error.strerror or error}"
+    return None
+
+
+async def _deliver(
+    producer: BlockProducer,
+    label: str,
+    record: BlockRecord,
+    report: Report,
+    slots: asyncio.Semaphore,
+    done: Callable[[], None],
+) -> None:
+    try:
+        report.sent.append(await producer.send(label, record))
+    except DeliveryFailed as error:
+        report.failed[label] = str(error)
+    finally:
+        slots.release()
+        done()
