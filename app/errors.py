@@ -35,3 +35,7 @@ class DeliveryFailed(Terminal):
 
 class Fenced(Terminal):
     """Another worker owns the partition now; this one stops writing to it."""
+
+
+class StateFailed(Terminal):
+    """A table can't be read or written: nothing is committed, and the worker stops."""

@@ -1,0 +1,207 @@
+"""The Faust app of a topology module: safe delivery, guarded agents, its own data directory."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import faust
+import structlog
+from faust.app.base import BootStrategy
+
+from app.config import Settings, settings
+from app.errors import DeliveryFailed, StateFailed
+from app.model.receipt import Origin
+from app.observe.logging import configure_logging
+from app.streaming.attempts import MOST, Attempts
+from app.streaming.dead_letters import dead_letter, explain
+from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
+from app.streaming.record import Headers, Record, of_faust
+from app.streaming.slot import claim
+from app.streaming.topics import (
+    BLOCK_BYTES,
+    DEAD_LETTER_BYTES,
+    SIGNAL_BYTES,
+    changelog,
+    ensure_topics,
+    pipeline_topics,
+)
+
+log = structlog.get_logger()
+
+Handler = Callable[[Any, Record], Awaitable[None]]
+"""What an agent does with one record; the event is what tables need."""
+
+ROCKSDB_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 32 << 20, "max_write_buffer_number": 2}
+"""The defaults are a 2 GiB cache and 3 x 64 MB of buffers a partition."""
+
+
+class _NoWeb(BootStrategy):
+    """`faust worker` ignores web_enabled=False and opens 0.0.0.0:6066: a second worker would die."""
+
+    enable_web = False
+
+
+class SafeApp(faust.App):
+    """A Faust app that loses nothing: see app/streaming/delivery.py."""
+
+    BootStrategy = _NoWeb
+
+    def __init__(self, stage: str, config: Settings, **options: Any) -> None:
+        super().__init__(config.group(stage), **options)
+        self.stage = stage
+        self.settings = config
+        self.delivery = Delivery(on_failure=self._stop)
+        self.states: list[HeldState] = []
+        self._changelogs: list[tuple[str, int]] = []
+        self._handling: Record | None = None
+
+    def _new_transport(self) -> Any:
+        return SafeTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Any:
+        return SafeTransport(self.conf.broker_producer, self)
+
+    def held_table(self, name: str, partitions: int) -> HeldState:
+        """A table of raw bytes, as many partitions as the topics that write to it."""
+        options = dict(ROCKSDB_OPTIONS) if self.settings.dedupe_store == "rocksdb" else None
+        table = self.Table(name, key_type=bytes, value_type=bytes, partitions=partitions, options=options)
+        state = HeldState(table, self.delivery)
+        self.states.append(state)
+        self._changelogs.append((name, partitions))
+        return state
+
+    def process(self, *topics: str) -> Callable[[Handler], Any]:
+        """Make a handler an agent of the topics: in order a partition, one record at a time.
+
+        It answers for every record: what it raises makes a dead letter of the record, and only a
+        failure of delivery or state stops the worker.
+        """
+
+        def decorate(handler: Handler) -> Any:
+            channel = self.topic(
+                *(self.settings.topic(name) for name in topics),
+                key_type=bytes,
+                value_type=bytes,
+                key_serializer="raw",
+                value_serializer="raw",
+            )
+
+            async def run(stream: Any) -> None:
+                async for event in stream.events():
+                    await self._guard(handler, event)
+
+            run.__name__ = run.__qualname__ = handler.__name__
+            return self.agent(channel, concurrency=1)(run)
+
+        return decorate
+
+    async def _guard(self, handler: Handler, event: Any) -> None:
+        record = self._handling = of_faust(event.message)
+        structlog.contextvars.bind_contextvars(
+            topic=record.topic, partition=record.partition, offset=record.offset,
+            correlation_id=record.correlation_id,
+        )  # fmt: skip
+        stops = self.attempts.count(record.origin)
+        try:
+            if stops >= MOST - 1:
+                raise DeliveryFailed(f"the worker stopped {stops} times at this record; see its log")
+            await handler(event, record)
+        except (DeliveryFailed, StateFailed) as error:
+            if stops < MOST - 1:
+                self.delivery.fail(error, record.origin)
+            await self.bury(record, error, stops + 1)
+        except Exception as error:
+            await self.bury(record, error, stops + 1)
+
+    async def bury(self, record: Record, error: BaseException, attempts: int = 1) -> None:
+        """Send the record to the dead letters, with the reason."""
+        log.error("dead letter", stage=self.stage, error_class=type(error).__name__, reason=explain(error))
+        key, value, headers = dead_letter(record, self.stage, error, attempts)
+        await self.forward("dead-letters", key, value, None, headers)
+        self.attempts.passed(record.origin)
+
+    async def forward(
+        self, topic: str, key: bytes | None, value: bytes | None, partition: int | None, headers: Headers
+    ) -> asyncio.Future[Any]:
+        """Send, in order; the future is done when Kafka has acknowledged. Raises DeliveryFailed."""
+        limit = LIMITS.get(topic, SIGNAL_BYTES)
+        if value is not None and len(value) > limit:
+            raise ValueError(f"{len(value)} bytes are too many for topic {topic}: at most {limit}")
+        try:
+            sent = await self.producer.send(
+                self.settings.topic(topic), key, value, partition, None, headers
+            )
+        except Exception as error:
+            raise DeliveryFailed(f"{topic}: {error!r}") from error
+        if not isinstance(sent, asyncio.Future):
+            raise TypeError(f"the producer answered {sent!r}, not a future")
+        self.delivery.track(sent, self._handling.origin if self._handling else None)
+        return sent
+
+    def _stop(self, error: BaseException, cause: Origin | None) -> None:
+        if cause is not None:
+            self.attempts.stopped(cause)
+        stop_worker(error)
+
+    def configure(self) -> None:
+        """Before the first use of `conf`: logging, the slot, what depends on it."""
+        configure_logging(self.settings, self.stage)
+        slot = claim(self.settings.data_dir, self.settings.group(self.stage))
+        self.attempts = Attempts(slot.directory)
+        self.slot = slot
+
+    async def on_first_start(self) -> None:
+        """Topics first: Faust would make them with its own settings."""
+        wanted = [changelog(self.settings, self.stage, name, n) for name, n in self._changelogs]
+        await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
+        await super().on_first_start()
+
+
+LIMITS = {"block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
+
+
+def create_app(stage: str) -> SafeApp:
+    """The app of a stage, for `faust -A topologies.<stage> worker`.
+
+    Importing it touches nothing; the worker's directory, logging and Kafka's address are settled when
+    Faust first asks for its configuration (ConfigurationError without Kafka).
+    """
+    config = settings()
+    app = SafeApp(stage, config, **_options(config))
+    app.on_before_configured.connect(partial(_before_configured, app), weak=False)
+    app.on_configured.connect(partial(_configured, app), weak=False)
+    return app
+
+
+def _before_configured(app: SafeApp, *_: Any, **__: Any) -> None:
+    app.configure()
+
+
+def _configured(app: SafeApp, _sender: Any, conf: Any, **__: Any) -> None:
+    servers = app.settings.need_kafka().split(",")
+    conf.broker = ";".join(f"kafka://{server.strip()}" for server in servers)
+    conf.datadir = app.slot.directory
+    conf.consumer_group_instance_id = app.slot.instance_id
+
+
+def _options(config: Settings) -> dict[str, Any]:
+    return {
+        "store": f"{config.dedupe_store}://",
+        "processing_guarantee": "at_least_once",
+        "broker_commit_every": 1000,
+        "broker_commit_interval": 1.0,
+        "broker_session_timeout": 8.0,
+        "broker_heartbeat_interval": 2.0,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_max_fetch_size": BLOCK_BYTES,
+        "producer_linger": 0.02,
+        "producer_max_request_size": DEAD_LETTER_BYTES,
+        "producer_compression_type": "zstd",
+        "producer_max_batch_size": 1 << 18,
+        "stream_wait_empty": False,
+        "stream_recovery_delay": 0.0,
+        "topic_disable_leader": True,
+        "worker_redirect_stdouts": False,
+        "web_enabled": False,
+    }

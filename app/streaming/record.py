@@ -1,0 +1,88 @@
+"""A Kafka record as stages see it, whichever client read it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from app.model.receipt import Origin
+
+Headers = list[tuple[str, bytes]]
+
+CORRELATION_ID = "correlation-id"
+CONTENT_TYPE = "content-type"
+PRODUCED_AT = "produced-at"
+ORIGIN_OFFSET = "origin-offset"
+REQUIRED_SINKS = "required-sinks"
+REKEYED = "rekeyed"
+
+
+@dataclass(slots=True, frozen=True)
+class Record:
+    """One record; `timestamp_ms` is the broker's (LogAppendTime)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, bytes]
+
+    @property
+    def origin(self) -> Origin:
+        """Where it came from, for receipts and dead letters."""
+        return Origin(self.topic, self.partition, self.offset)
+
+    @property
+    def correlation_id(self) -> str | None:
+        """Id that follows a block or a foreign signal through every stage."""
+        found = self.headers.get(CORRELATION_ID)
+        return found.decode(errors="replace") if found else None
+
+    @property
+    def appended_at(self) -> datetime:
+        """The broker's time."""
+        return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+
+    def header_int(self, name: str) -> int | None:
+        """A header that holds a decimal number; None when it is missing or something else."""
+        found = self.headers.get(name)
+        return int(found) if found and found.isdigit() else None
+
+
+def of_faust(message: Any) -> Record:
+    """From Faust's `Message`, whose timestamp is in seconds."""
+    return Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        round((message.timestamp or 0) * 1000),
+        message.key,
+        message.value,
+        dict(message.headers or ()),
+    )
+
+
+def of_aiokafka(found: Any) -> Record:
+    """From aiokafka's `ConsumerRecord`."""
+    return Record(
+        found.topic,
+        found.partition,
+        found.offset,
+        found.timestamp,
+        found.key,
+        found.value,
+        dict(found.headers),
+    )
+
+
+def make_headers(correlation_id: str | None, **extra: str | int) -> Headers:
+    """Headers of a record that the product writes; `origin_offset=3` becomes `origin-offset: 3`."""
+    headers: Headers = [
+        (CONTENT_TYPE, b"application/json"),
+        (PRODUCED_AT, datetime.now(UTC).isoformat(timespec="milliseconds").encode()),
+    ]
+    if correlation_id:
+        headers.append((CORRELATION_ID, correlation_id.encode()))
+    headers.extend((name.replace("_", "-"), str(value).encode()) for name, value in extra.items())
+    return headers

@@ -1,0 +1,39 @@
+"""A worker's place on this machine: its own data directory, and a name that survives restarts."""
+
+import fcntl
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+MAX_WORKERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The n-th worker of a stage: `instance_id` gives it back its partitions after a restart."""
+
+    directory: Path
+    instance_id: str
+    lock: IO[bytes]
+
+
+def claim(data_dir: Path, group: str) -> Slot:
+    """The first free slot of a consumer group, locked for as long as the process lives.
+
+    A killed worker's lock goes with it, so the one that replaces it gets the same directory (its
+    tables) and the same static membership (its partitions, without waiting for a session to end).
+    """
+    for number in range(MAX_WORKERS):
+        directory = data_dir / "workers" / f"{group}-{number}"
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        os.set_inheritable(lock.fileno(), False)
+        return Slot(directory, f"{group}-{socket.gethostname()}-{number}", lock)
+    raise RuntimeError(f"{MAX_WORKERS} workers of {group} run on {data_dir} already")

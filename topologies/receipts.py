@@ -1,0 +1,107 @@
+"""signals + signals.persisted -> signals.settled: which record every required sink has answered for."""
+
+from typing import Any
+
+import msgspec
+import structlog
+
+from app.errors import ContractError
+from app.model.receipt import RECEIPT_DECODER
+from app.model.signal import BATCH_DECODER
+from app.model.wire import decode
+from app.outstanding import Entry, Progress, advance, expect, is_repeat, settled, take
+from app.streaming.app import create_app
+from app.streaming.record import ORIGIN_OFFSET, REQUIRED_SINKS, Record, make_headers
+
+log = structlog.get_logger()
+
+app = create_app("receipts")
+config = app.settings
+signals = config.topic("signals")
+
+outstanding = app.held_table("outstanding", config.signal_partitions)
+"""`<partition>/meta` -> Progress, `<partition>/<offset>` of `signals` -> Entry; both JSON."""
+ENCODER = msgspec.json.Encoder()
+PROGRESS, ENTRY = msgspec.json.Decoder(Progress), msgspec.json.Decoder(Entry)
+
+
+@app.process("signals", "signals.persisted")
+async def join(event: Any, record: Record) -> None:
+    """A signal record opens an entry, receipts fill it; partition and offset bring them together."""
+    known = outstanding.get(event, meta_key(record.partition))
+    progress = PROGRESS.decode(known) if known else Progress()
+    if record.topic == signals:
+        await on_signals(event, record, progress)
+    else:
+        await on_receipt(event, record, progress)
+
+
+async def on_signals(event: Any, record: Record, progress: Progress) -> None:
+    """What must be stored, by whom."""
+    origin = record.header_int(ORIGIN_OFFSET)
+    repeat = is_repeat(progress, record.offset, origin)
+    if record.offset <= progress.last_offset:
+        return
+    advance(progress, record.offset, origin)
+    if repeat:
+        save(event, record.partition, progress)
+        return
+    entry = entry_of(event, record.partition, record.offset) or Entry()
+    batch = decode(BATCH_DECODER, record.value, "signal batch")
+    required = [name for name in record.headers.get(REQUIRED_SINKS, b"").decode().split(",") if name]
+    expect(entry, progress, batch, record.origin, record.appended_at, required)
+    await close_or_keep(event, record, record.offset, entry, progress)
+
+
+async def on_receipt(event: Any, record: Record, progress: Progress) -> None:
+    """A sink's answer; dedupe's own are not waited for."""
+    receipt = decode(RECEIPT_DECODER, record.value, "receipt")
+    if receipt.stage == "dedupe":
+        return
+    if receipt.origin.topic != signals or receipt.origin.partition != record.partition:
+        raise ContractError(
+            f"receipt of {receipt.stage} for {receipt.origin} in partition {record.partition} of "
+            f"{record.topic}: receipts go to the partition of the record on {signals} they answer"
+        )
+    entry = entry_of(event, record.partition, receipt.origin.offset)
+    if entry is None and receipt.origin.offset <= progress.last_offset:
+        log.debug("receipt for what is settled", stage=receipt.stage, origin=receipt.origin.offset)
+        return
+    entry = entry or Entry()
+    if take(entry, progress, receipt):
+        await close_or_keep(event, record, receipt.origin.offset, entry, progress)
+
+
+async def close_or_keep(event: Any, record: Record, offset: int, entry: Entry, progress: Progress) -> None:
+    """Announce what is settled and forget it, once it is announced; keep what is not."""
+    done = settled(entry)
+    sent = None
+    if done is not None:
+        headers = make_headers(done.correlation_id)
+        sent = await app.forward(
+            "signals.settled", record.key, ENCODER.encode(done), record.partition, headers
+        )
+    value = ENCODER.encode(entry) if done is None else None
+    outstanding.put(event, entry_key(record.partition, offset), value, after=sent)
+    save(event, record.partition, progress, after=sent)
+
+
+def save(event: Any, partition: int, progress: Progress, after: Any = None) -> None:
+    """Remember how far this partition is."""
+    outstanding.put(event, meta_key(partition), ENCODER.encode(progress), after=after)
+
+
+def entry_of(event: Any, partition: int, offset: int) -> Entry | None:
+    """What is known of a record."""
+    known = outstanding.get(event, entry_key(partition, offset))
+    return ENTRY.decode(known) if known else None
+
+
+def meta_key(partition: int) -> bytes:
+    """Keys carry the partition: Faust's memory store keeps those of all partitions in one dict."""
+    return b"%d/meta" % partition
+
+
+def entry_key(partition: int, offset: int) -> bytes:
+    """Key of the entry for a record of `signals`."""
+    return b"%d/%d" % (partition, offset)
