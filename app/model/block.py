@@ -1,31 +1,39 @@
 """A record of `blocks`: Bitcoin Core's `getblock <hash> 3`, the fields that are used.
 
-Field names and meaning are Bitcoin Core's; amounts come as BTC numbers and become satoshi at once
-(`satoshi`). Witness, hex, asm and scriptSig of inputs other than the coinbase may be missing.
+Field names and meaning are Bitcoin Core's. Witness, hex, asm and scriptSig of inputs other than the
+coinbase may be missing. Ranges are checked while decoding, so that no amount outside of 0 to 21 million
+BTC and no negative height or weight gets any further; amounts become satoshi at once (`satoshi`).
 """
+
+from typing import Annotated
 
 import msgspec
 
-from app.errors import ContractError
-
 SATOSHI_PER_BTC = 100_000_000
-MAX_MONEY_BTC = 21_000_000.0
+MAX_MONEY_SAT = 21_000_000 * SATOSHI_PER_BTC
+MAX_BLOCK_WEIGHT = 4_000_000
+
+Btc = Annotated[float, msgspec.Meta(ge=0, le=21_000_000)]
+"""An amount as Bitcoin Core writes it, in BTC."""
+Height = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Weight = Annotated[int, msgspec.Meta(gt=0, le=MAX_BLOCK_WEIGHT)]
+Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Txid = Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
+"""Only its length is checked: a pattern would cost more than all the rest."""
 
 
 class ScriptPubKey(msgspec.Struct, gc=False):
     """`address` is missing for scripts that have none (bare multisig, OP_RETURN, pay-to-pubkey)."""
 
-    type: str = ""
     address: str | None = None
 
 
 class Prevout(msgspec.Struct, gc=False):
     """The output that an input spends; `value` in BTC, `height` of the block that made it."""
 
-    height: int
-    value: float
+    height: Height
+    value: Btc
     scriptPubKey: ScriptPubKey  # noqa: N815 - Bitcoin Core's name
-    generated: bool = False
 
 
 class Vin(msgspec.Struct, gc=False):
@@ -38,40 +46,48 @@ class Vin(msgspec.Struct, gc=False):
 class Vout(msgspec.Struct, gc=False):
     """An output; `value` in BTC."""
 
-    value: float
+    value: Btc
     scriptPubKey: ScriptPubKey  # noqa: N815 - Bitcoin Core's name
 
 
 class Tx(msgspec.Struct, gc=False):
     """A transaction; `fee` in BTC (missing for the coinbase), `weight` in weight units."""
 
-    txid: str
-    weight: int
-    vin: list[Vin]
-    vout: list[Vout]
-    fee: float | None = None
+    txid: Txid
+    weight: Weight
+    vin: Annotated[list[Vin], msgspec.Meta(min_length=1)]
+    vout: Annotated[list[Vout], msgspec.Meta(min_length=1)]
+    fee: Btc | None = None
 
 
 class Block(msgspec.Struct, gc=False):
     """A block with its transactions, coinbase first; `time` in seconds since 1970."""
 
-    hash: str
-    height: int
-    time: int
-    weight: int
-    size: int
-    tx: list[Tx]
-    previousblockhash: str | None = None
+    hash: Hash
+    height: Height
+    time: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+    weight: Weight
+    size: Annotated[int, msgspec.Meta(gt=0, le=MAX_BLOCK_WEIGHT)]
+    tx: Annotated[list[Tx], msgspec.Meta(min_length=1)]
+    nTx: int | None = None  # noqa: N815 - Bitcoin Core's name
+    previousblockhash: Hash | None = None
+
+
+class BlockHeader(msgspec.Struct, frozen=True, gc=False):
+    """What a source needs of a block to send it: key and headers of the record."""
+
+    hash: Hash
+    height: Height
+    previousblockhash: Hash | None = None
 
 
 BLOCK_DECODER = msgspec.json.Decoder(Block)
+HEADER_DECODER = msgspec.json.Decoder(BlockHeader)
 
 
 def satoshi(btc: float) -> int:
-    """Amount in satoshi. Raises ContractError outside of 0 to 21 million BTC.
+    """Amount in satoshi.
 
     Rounded, as a double can't hold every amount: 0.29 * 1e8 is 28999999.999999996.
     """
-    if not 0.0 <= btc <= MAX_MONEY_BTC:
-        raise ContractError(f"amount {btc!r} BTC is outside of 0 to 21,000,000")
     return round(btc * SATOSHI_PER_BTC)

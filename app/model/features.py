@@ -11,7 +11,11 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
 
 
 class BlockFeatures(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Sums and distributions over one block; fee rates in sat/vB, weighted by weight."""
+    """Sums and distributions over one block; fee rates in sat/vB (vsize = weight / 4, not rounded up).
+
+    Where prevouts are missing, sums are lower bounds over the transactions that could be computed, and
+    `completeness` and `fee_completeness` say how much that was.
+    """
 
     chain: str
     """Symbol of the chain's signals: BTC, BTC-SIM."""
@@ -23,7 +27,9 @@ class BlockFeatures(msgspec.Struct, kw_only=True, omit_defaults=True):
     isolated: bool = False
     """A single block out of context: its signals use no history, and it enters none."""
     completeness: float = 1.0
-    """Share of inputs whose prevout was there."""
+    """Share of inputs whose prevout was there, the coinbase's left out; 1 for a block without any."""
+    fee_completeness: float = 1.0
+    """Share of transactions whose fee was stated or could be computed, the coinbase left out."""
 
     tx_count: int
     """Transactions, coinbase included."""
@@ -36,8 +42,8 @@ class BlockFeatures(msgspec.Struct, kw_only=True, omit_defaults=True):
     coinbase_value_sat: int
     """Sum of the coinbase transaction's outputs."""
     feerate_percentiles: list[float]
-    """10th, 25th, 50th, 75th, 90th percentile of fee rate (sat/vB), as `getblockstats` has them but
-    not rounded; empty for a block without fees."""
+    """10th, 25th, 50th, 75th, 90th percentile of fee rate (sat/vB) by weight, as `getblockstats` defines
+    them but not rounded down; empty where no fee is known."""
     coinbase_script: str
     """scriptSig of the coinbase, hex."""
     payout_addresses: list[str]

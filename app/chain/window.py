@@ -1,0 +1,29 @@
+"""Robust statistics over a window of earlier blocks. Pure."""
+
+from collections.abc import Sequence
+from math import fsum
+from statistics import median
+
+MIN_HISTORY = 10
+"""Fewer values say nothing about what is usual."""
+MAD_TO_SIGMA = 1.4826
+"""A normal distribution's standard deviation, in median absolute deviations."""
+MEAN_AD_TO_SIGMA = 1.2533
+"""The same, in mean absolute deviations."""
+
+
+def robust_z(value: float, history: Sequence[float], *, minimum: int = MIN_HISTORY) -> float | None:
+    """How unusual `value` is: `(value - median) / (1.4826 x MAD)`; None where that can't be said.
+
+    None for fewer than `minimum` values. Where over half of the history is one value, the MAD is 0 and
+    the mean absolute deviation from the median measures instead; where all of it is one value, that value
+    is 0 and any other None.
+    """
+    if len(history) < max(1, minimum):
+        return None
+    middle = median(history)
+    deviations = [abs(earlier - middle) for earlier in history]
+    sigma = MAD_TO_SIGMA * median(deviations) or MEAN_AD_TO_SIGMA * fsum(deviations) / len(deviations)
+    if sigma:
+        return (value - middle) / sigma
+    return 0.0 if value == middle else None
