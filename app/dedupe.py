@@ -142,7 +142,7 @@ def _batch(batch: SignalBatch, forward: dict[str, Signal]) -> SignalBatch | None
 def _complete(signal: Signal, version: int, now: datetime) -> Known:
     """Fill in version, digest and time of the signal. Raises ContractError when it can't be stored."""
     _check(signal)
-    if signal.metadata is not None:
+    if signal.metadata is not msgspec.UNSET:
         signal.metadata = _canonical_metadata(bytes(signal.metadata))
     if signal.version is None:
         signal.version = version
@@ -171,10 +171,10 @@ def _check(signal: Signal) -> None:
 _TEXTS = ("name", "signal_type", "block_hash", "correlation_id", "canonical_key", "outcome")
 
 
-def _canonical_metadata(raw: bytes) -> msgspec.Raw | None:
+def _canonical_metadata(raw: bytes) -> msgspec.Raw | msgspec.UnsetType:
     """The object, sorted by key, so that the same content has the same digest."""
     if raw == b"null":
-        return None
+        return msgspec.UNSET
     if len(raw) > MAX_METADATA_BYTES:
         raise ContractError(f"`metadata` has {len(raw)} bytes: send at most {MAX_METADATA_BYTES}")
     if not raw.startswith(b"{"):
@@ -208,7 +208,7 @@ def digest_of(signal: Signal) -> int:
         signal.score,
         signal.signal_type,
         signal.confidence,
-        signal.metadata,
+        None if signal.metadata is msgspec.UNSET else signal.metadata,
         signal.block_height,
         signal.block_hash,
         block_time.timestamp() if block_time else None,

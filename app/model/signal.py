@@ -28,8 +28,9 @@ class Signal(msgspec.Struct, kw_only=True, omit_defaults=True):
     block_hash: str | None = None
     block_time: Time | None = None
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    metadata: msgspec.Raw | None = None
-    """A JSON object, as bytes; sorted by key once it has passed dedupe."""
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """A JSON object, as bytes; sorted by key once it has passed dedupe. UNSET: there is none (msgspec
+    can't tell a raw null from None)."""
     version: Version | None = None
     """Larger wins; default: see `keys.version_of`. Always set behind dedupe."""
     created_at: Time | None = None
@@ -44,6 +45,10 @@ class Signal(msgspec.Struct, kw_only=True, omit_defaults=True):
     outcome: str | None = None
     digest: int | None = None
     """What `app.dedupe.digest_of` makes of the content; written by dedupe, ignored on `signals.raw`."""
+
+    def metadata_text(self) -> str | None:
+        """The metadata as JSON text; None without any."""
+        return None if self.metadata is msgspec.UNSET else bytes(self.metadata).decode()
 
 
 class SignalBatch(msgspec.Struct, kw_only=True, omit_defaults=True):

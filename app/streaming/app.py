@@ -12,7 +12,7 @@ from faust.app.base import BootStrategy
 from app.config import Settings, settings
 from app.errors import DeliveryFailed, StateFailed
 from app.model.receipt import Origin
-from app.observe.logging import configure_logging
+from app.observe.logging import configure_logging, library_config
 from app.streaming.attempts import MOST, Attempts
 from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
@@ -40,6 +40,13 @@ class _NoWeb(BootStrategy):
     """`faust worker` ignores web_enabled=False and opens 0.0.0.0:6066: a second worker would die."""
 
     enable_web = False
+
+
+class _PlainWorker(faust.Worker):
+    """`faust worker` turns stderr into a logger whatever the app's setting is; ours writes to stderr."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "redirect_stdouts": False})
 
 
 class SafeApp(faust.App):
@@ -181,6 +188,8 @@ def _before_configured(app: SafeApp, *_: Any, **__: Any) -> None:
 def _configured(app: SafeApp, _sender: Any, conf: Any, **__: Any) -> None:
     servers = app.settings.need_kafka().split(",")
     conf.broker = ";".join(f"kafka://{server.strip()}" for server in servers)
+    conf.Worker = _PlainWorker
+    conf.logging_config = library_config(app.settings, app.stage)
     conf.datadir = app.slot.directory
     conf.consumer_group_instance_id = app.slot.instance_id
 
@@ -202,6 +211,5 @@ def _options(config: Settings) -> dict[str, Any]:
         "stream_wait_empty": False,
         "stream_recovery_delay": 0.0,
         "topic_disable_leader": True,
-        "worker_redirect_stdouts": False,
         "web_enabled": False,
     }
