@@ -95,7 +95,7 @@ def read_block(value: bytes, chain: str, *, isolated: bool = False) -> BlockReco
     return BlockRecord(chain, block.hash, block.height, block.previousblockhash, isolated, value)
 
 
-def simulated(blocks: Iterable[Block | bytes]) -> Iterator[Source]:
+def in_memory(blocks: Iterable[Block | bytes]) -> Iterator[Source]:
     """Sources of blocks that are there already, numbered from 1."""
     for number, block in enumerate(blocks, 1):
         value = block if isinstance(block, bytes) else msgspec.json.encode(block)
