@@ -35,7 +35,8 @@ def read_raw(value: bytes | None, *, uppercase: bool = False) -> tuple[SignalBat
     Raises ContractError when there is no batch to speak of.
     """
     try:
-        batch, refused = _whole(decode(RAW_DECODER, value, WHAT)), {}
+        refused: dict[str, str] = {}
+        batch = _whole(decode(RAW_DECODER, value, WHAT))
     except ContractError as error:
         batch, refused = _piecewise(value, error)
     if len(batch.signals) > MAX_NAMES:

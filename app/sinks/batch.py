@@ -1,0 +1,77 @@
+"""What a sink's worker has read and not yet written, and when it is enough for a write."""
+
+import time
+from dataclasses import dataclass
+
+from app.config import Settings
+from app.sinks.base import SinkRecord
+from app.streaming.record import Record
+
+
+@dataclass(slots=True, frozen=True)
+class Entry:
+    """One record read; `content` is None for what is not written (repeats, dead letters)."""
+
+    record: Record
+    origin: int | None
+    content: SinkRecord | None
+
+
+class Batch:
+    """Entries in the order of reading, counted in signals, bytes and age."""
+
+    def __init__(self, config: Settings) -> None:
+        self._most_signals = config.sink_batch_signals
+        self._most_bytes = config.sink_batch_bytes
+        self._most_s = config.sink_batch_age_ms / 1000
+        self._clear()
+
+    def _clear(self) -> None:
+        self._entries: list[Entry] = []
+        self._signals = 0
+        self._bytes = 0
+        self._since: float | None = None
+
+    def add(self, entry: Entry) -> None:
+        """One more; its age counts from now when it is the first."""
+        self._entries.append(entry)
+        if self._since is None:
+            self._since = time.monotonic()
+        if entry.content is not None:
+            self._signals += len(entry.content.batch.signals)
+            self._bytes += entry.content.size
+
+    @property
+    def full(self) -> bool:
+        """Enough signals or bytes for a write."""
+        return self._signals >= self._most_signals or self._bytes >= self._most_bytes
+
+    @property
+    def wait_s(self) -> float:
+        """How long one may still wait for more; 0: write now."""
+        if self._since is None:
+            return self._most_s
+        return 0.0 if self.full else max(0.0, self._since + self._most_s - time.monotonic())
+
+    def take(self) -> list[Entry]:
+        """The next write: whole records, up to the limits; the rest stays."""
+        signals = size = count = 0
+        for entry in self._entries:
+            count += 1
+            if entry.content is not None:
+                signals += len(entry.content.batch.signals)
+                size += entry.content.size
+            if signals >= self._most_signals or size >= self._most_bytes:
+                break
+        taken, rest = self._entries[:count], self._entries[count:]
+        self._clear()
+        for entry in rest:
+            self.add(entry)
+        return taken
+
+    def drop(self, partitions: set[int]) -> None:
+        """Forget what belongs to partitions that are somebody else's now."""
+        kept = [entry for entry in self._entries if entry.record.partition not in partitions]
+        self._clear()
+        for entry in kept:
+            self.add(entry)

@@ -1,0 +1,55 @@
+"""signals -> stores: `python -m topologies.sinks NAME` runs one sink with a consumer group of its own."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+import structlog
+import uvloop
+
+from app.config import Settings, settings
+from app.errors import ConfigurationError, SigstreamError
+from app.observe.logging import configure_logging
+from app.sinks.base import Sink
+from app.sinks.worker import SinkWorker
+from app.streaming.slot import claim
+
+log = structlog.get_logger()
+
+SINKS = {name: f"app.sinks.{name}.config" for name in ("bigquery", "sqlite", "timescale")}
+"""Where each sink's `build(settings)` is; imported only when it runs."""
+
+
+def build(name: str, config: Settings) -> Sink:
+    """The sink of that name. Raises ConfigurationError."""
+    if name not in SINKS:
+        raise ConfigurationError(f"there is no sink {name!r}: choose one of {', '.join(SINKS)}")
+    make: Callable[[Settings], Sink] = import_module(SINKS[name]).build
+    return make(config)
+
+
+async def run(name: str) -> None:
+    """Until SIGTERM or SIGINT: then what is read is written, answered and committed."""
+    config = settings()
+    configure_logging(config, f"sink.{name}")
+    worker = SinkWorker(build(name, config), config, claim(config.data_dir, config.group(f"sink.{name}")))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    await worker.run()
+
+
+def main() -> int:
+    """Exit code 1 and one line for what somebody has to change."""
+    try:
+        uvloop.run(run(sys.argv[1] if len(sys.argv) > 1 else ""))
+    except SigstreamError as error:
+        log.critical("sink stops", error=type(error).__name__, reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
