@@ -5,7 +5,9 @@ minus outputs, a coinbase that claims more than it may, an input from the future
 merely missing (prevouts) lowers the completeness.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 
 from app.chain.flows import Flows, flows_of
 from app.errors import ContractError
@@ -77,15 +79,10 @@ def feerate_percentiles(fees_sat: Sequence[int], weights: Sequence[int]) -> list
     if not fees_sat:
         return []
     rates = [fee * WITNESS_SCALE_FACTOR / weight for fee, weight in zip(fees_sat, weights, strict=True)]
-    total, reached, found = sum(weights), 0, []
-    shares = iter(PERCENTILES)
-    share = next(shares)
-    for index in sorted(range(len(rates)), key=rates.__getitem__):
-        reached += weights[index]
-        while reached * 100 >= total * share:
-            found.append(rates[index])
-            share = next(shares, 101)
-    return found
+    order = sorted(range(len(rates)), key=rates.__getitem__)
+    reached = list(accumulate(map(weights.__getitem__, order)))
+    least = (-(-reached[-1] * share // 100) for share in PERCENTILES)
+    return [rates[order[bisect_left(reached, weight)]] for weight in least]
 
 
 def _share(part: int, whole: int) -> float:
@@ -112,7 +109,7 @@ def _check_whole(block: Block, flows: Flows) -> None:
         raise ContractError(
             f"block {block.height}: `nTx` is {block.nTx} and `tx` has {len(block.tx)} transactions: send all"
         )
-    weight = sum(tx.weight for tx in block.tx)
+    weight = sum([tx.weight for tx in block.tx])
     if weight > block.weight:
         raise ContractError(
             f"block {block.height}: `weight` is {block.weight}, less than its transactions' {weight}"

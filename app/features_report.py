@@ -1,0 +1,61 @@
+"""What the product computes from one block in a file: `sigstream features FILE`, without any server."""
+
+from pathlib import Path
+
+import orjson
+import structlog
+
+from app.chain.extract import extract
+from app.model.features import BlockFeatures
+from app.model.signal import Signal
+from app.processors.base import run_processors
+from app.processors.builtin import builtin_processors
+from app.processors.pools import pool_of
+from app.sources.files import read_block_file
+
+log = structlog.get_logger()
+
+
+def report(path: Path, *, chain: str = "BTC") -> dict[str, object]:
+    """Figures and signals of a block file, computed as for an isolated block, so without any window.
+
+    Amounts in satoshi, fee rates in sat/vB. Raises what `read_block_file` and `extract` raise.
+    """
+    features = extract(read_block_file(path), chain=chain, isolated=True)
+    batch = run_processors(
+        builtin_processors(), features, None, version=0, correlation_id=None, on_error=_failed
+    )
+    return {
+        "chain": features.chain,
+        "height": features.height,
+        "hash": features.hash,
+        "ts": batch.ts,
+        "tx_count": features.tx_count,
+        "weight": features.weight,
+        "total_fee_sat": features.total_fee_sat,
+        "subsidy_sat": features.subsidy_sat,
+        "coinbase_value_sat": features.coinbase_value_sat,
+        "completeness": features.completeness,
+        "fee_completeness": features.fee_completeness,
+        "feerate_percentiles": features.feerate_percentiles,
+        "pool": _pool(features),
+        "signals": [_signal(signal) for signal in batch.signals],
+    }
+
+
+def _pool(features: BlockFeatures) -> str:
+    return pool_of(features.payout_addresses, features.coinbase_script).name
+
+
+def _signal(signal: Signal) -> dict[str, object]:
+    return {
+        "name": signal.name,
+        "value": signal.value,
+        "score": signal.score,
+        "confidence": signal.confidence,
+        "metadata": orjson.loads(signal.metadata_text() or "{}"),
+    }
+
+
+def _failed(processor: str, error: Exception) -> None:
+    log.error("processor failed", processor=processor, error=str(error))
