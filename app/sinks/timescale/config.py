@@ -1,0 +1,36 @@
+"""What the TimescaleDB sink is told."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+from app.config import Settings
+from app.errors import ConfigurationError
+
+
+class TimescaleConfig(BaseModel):
+    """Of one sink."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dsn: str
+    """`postgresql://user:password@host:port/database`."""
+    batch_threshold: PositiveInt = 1000
+    """Rows from which a batch goes by COPY and merge; below, by `unnest`."""
+    timeout_s: PositiveFloat = 30.0
+    """Longest wait for the server's answer to one statement; then the server counts as down."""
+    connect_timeout_s: PositiveFloat = 10.0
+    """Longest wait for a connection."""
+    pool_size: PositiveInt = 2
+    """Connections: one that writes, one that asks for health meanwhile."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """From the process's settings. Raises ConfigurationError when there is no database."""
+        if settings.timescale_dsn is None:
+            raise ConfigurationError(
+                "no PostgreSQL: SIGSTREAM_TIMESCALE_DSN is not set and no embedded servers run on "
+                f"{settings.data_dir}/: start `sigstream up` in another terminal, or set "
+                "SIGSTREAM_TIMESCALE_DSN=postgresql://user:password@host:port/database"
+            )
+        return cls(dsn=settings.timescale_dsn, batch_threshold=settings.timescale_batch_threshold)

@@ -1,0 +1,88 @@
+"""What asyncpg raises -> Transient, Terminal, or a row that the table refuses; by class and SQLSTATE."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from app.errors import ConfigurationError, SigstreamError, Terminal, Transient
+
+_TRANSIENT = {
+    "25006": "it is read-only, as a standby is during a failover",
+    "40": "the transaction lost against another one",
+    "08": "the connection broke",
+    "53": "it is short of connections, memory or disk",
+    "55P03": "a lock was not to be had in time",
+    "55006": "the object is in use",
+    "57": "it is starting, stopping, or cancelled the statement",
+    "58": "its system failed",
+}
+"""SQLSTATE or its class -> what it says of the server."""
+
+_REMEDIES = {
+    "28": "check user and password in SIGSTREAM_TIMESCALE_DSN, and pg_hba.conf of the server",
+    "3D000": "create the database (`createdb`), or correct its name in SIGSTREAM_TIMESCALE_DSN",
+    "42501": "grant the user CONNECT and TEMPORARY on the database, CREATE on the schema (for migrations; "
+    "`CREATE EXTENSION timescaledb` may need a superuser once), and all on the table signals",
+    "42P01": "the schema is not the one of this version: run the sink's migrations (`alembic upgrade head`)",
+    "42703": "the schema is not the one of this version: run the sink's migrations (`alembic upgrade head`)",
+}
+"""SQLSTATE or its class -> what somebody has to change."""
+
+_REFUSED = ("22", "23", "54")
+"""Data exception, integrity violation, program limit (a value too long for an index)."""
+
+ROW_ERRORS = (asyncpg.PostgresError, ValueError, TypeError, ArithmeticError)
+"""What a bad row may raise: from the server, or from asyncpg's encoders; see `refused`."""
+
+
+def refused(error: BaseException) -> str | None:
+    """Why the table refuses a row that was sent, or None when the error is of another kind."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        return f"PostgreSQL {state}: {error.message or error}" if state.startswith(_REFUSED) else None
+    if isinstance(error, (ValueError, TypeError, ArithmeticError)):
+        return f"not a PostgreSQL value: {error}"
+    return None
+
+
+def of(error: BaseException, server: str) -> SigstreamError | None:
+    """The product's error for a driver's; None for one that is not the driver's. `server` names it."""
+    if isinstance(error, asyncpg.PostgresError):
+        return _of_state(error, server)
+    if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+        return ConfigurationError(
+            f"SIGSTREAM_TIMESCALE_DSN can't be used: {error}; send it as "
+            "postgresql://user:password@host:port/database"
+        )
+    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
+        return Transient(f"{server} does not answer ({_say(error)}): is it running and reachable?")
+    return None
+
+
+def _of_state(error: asyncpg.PostgresError, server: str) -> SigstreamError:
+    state = error.sqlstate or ""
+    if (meaning := _lookup(_TRANSIENT, state)) is not None:
+        return Transient(f"{server} can't do it now ({state} {error}): {meaning}")
+    if (remedy := _lookup(_REMEDIES, state)) is not None:
+        return ConfigurationError(f"{server} refuses ({state} {error}): {remedy}")
+    return Terminal(f"{server} refuses ({state} {error}): see the server's log")
+
+
+def _lookup(table: dict[str, str], state: str) -> str | None:
+    return table.get(state) or table.get(state[:2])
+
+
+def _say(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+@contextmanager
+def translated(server: str) -> Iterator[None]:
+    """Turn what the driver raises inside into the product's errors."""
+    try:
+        yield
+    except Exception as error:
+        if (ours := of(error, server)) is None:
+            raise
+        raise ours from error
