@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,9 @@ from app.streaming.topics import (
 )
 
 log = structlog.get_logger()
+
+_handling: ContextVar[Record | None] = ContextVar("handling", default=None)
+"""The record that this agent is at."""
 
 Handler = Callable[[Any, Record], Awaitable[None]]
 """What an agent does with one record; the event is what tables need."""
@@ -61,7 +65,6 @@ class SafeApp(faust.App):
         self.delivery = Delivery(on_failure=self._stop)
         self.states: list[HeldState] = []
         self._changelogs: list[tuple[str, int]] = []
-        self._handling: Record | None = None
 
     def _new_transport(self) -> Any:
         return SafeTransport(self.conf.broker_consumer, self)
@@ -104,7 +107,8 @@ class SafeApp(faust.App):
         return decorate
 
     async def _guard(self, handler: Handler, event: Any) -> None:
-        record = self._handling = of_faust(event.message)
+        record = of_faust(event.message)
+        _handling.set(record)
         structlog.contextvars.bind_contextvars(
             topic=record.topic, partition=record.partition, offset=record.offset,
             correlation_id=record.correlation_id,
@@ -136,14 +140,13 @@ class SafeApp(faust.App):
         if value is not None and len(value) > limit:
             raise ValueError(f"{len(value)} bytes are too many for topic {topic}: at most {limit}")
         try:
-            sent = await self.producer.send(
-                self.settings.topic(topic), key, value, partition, None, headers
-            )
+            sent = await self.producer.send(self.settings.topic(topic), key, value, partition, None, headers)
         except Exception as error:
             raise DeliveryFailed(f"{topic}: {error!r}") from error
         if not isinstance(sent, asyncio.Future):
             raise TypeError(f"the producer answered {sent!r}, not a future")
-        self.delivery.track(sent, self._handling.origin if self._handling else None)
+        cause = _handling.get()
+        self.delivery.track(sent, cause.origin if cause else None)
         return sent
 
     def _stop(self, error: BaseException, cause: Origin | None) -> None:

@@ -1,0 +1,53 @@
+"""Blocks of one chain in order of height, whatever order the partitions of `blocks` bring them in.
+
+Pure: from what is known and a height to what is processed now. A block above the next height is held;
+a gap is passed once too many blocks wait behind it, or once they have waited too long.
+"""
+
+import msgspec
+
+MAX_HELD = 200
+GAP_WAIT_MS = 10_000
+
+
+class Order(msgspec.Struct, omit_defaults=True):
+    """How far a chain is."""
+
+    tip: int | None = None
+    """Highest height processed; None: the first block to come starts the chain."""
+    held: list[int] = []
+    """Heights that wait for an earlier one, ascending."""
+    since_ms: int = 0
+    """When the first of them was held (the broker's time)."""
+
+
+def arrive(order: Order, height: int, now_ms: int) -> list[int]:
+    """Heights to process now, in this order, as a block arrives; empty: it is held."""
+    if order.tip is None or height <= order.tip + 1:
+        order.tip = max(height, order.tip if order.tip is not None else height)
+        return [height, *_follow(order)]
+    if height not in order.held:
+        order.since_ms = order.since_ms if order.held else now_ms
+        order.held = sorted([*order.held, height])
+    return _pass_gap(order) if len(order.held) > MAX_HELD else []
+
+
+def tick(order: Order, now_ms: int) -> list[int]:
+    """Heights to process now because they have waited long enough for what is missing."""
+    if order.held and now_ms - order.since_ms >= GAP_WAIT_MS:
+        return _pass_gap(order)
+    return []
+
+
+def _pass_gap(order: Order) -> list[int]:
+    order.tip = order.held[0] - 1
+    return _follow(order)
+
+
+def _follow(order: Order) -> list[int]:
+    """Held heights that follow the tip without a gap."""
+    ready = []
+    while order.held and order.tip is not None and order.held[0] <= order.tip + 1:
+        order.tip = max(order.tip, order.held.pop(0))
+        ready.append(order.tip)
+    return ready
