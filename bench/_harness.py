@@ -11,8 +11,8 @@ from time import perf_counter
 
 def interleave(rounds: int, tasks: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
     """Milliseconds of each task, one a round: all tasks run once a round, so that a slow spell of the
-    machine meets them alike. One more round before warms up and isn't counted. The garbage collector is left as
-    it is in any program."""
+    machine meets them alike. One more round before warms up and isn't counted. The garbage collector is
+    left on, as in any program."""
     taken: dict[str, list[float]] = {name: [] for name in tasks}
     for counted in [False] + [True] * rounds:
         for name, task in tasks.items():

@@ -2,8 +2,8 @@
 
 `python bench/extract.py [--block PATH] [--rounds N]`; the block defaults to `SIGSTREAM_BENCH_BLOCK`, or
 to `../shared/data/blocks/866342.json.zst` beside the repository (4,864 transactions, 5.45 MB). Goal: at
-most half the time that an untyped decode alone takes. The garbage collector is on, as in a worker: over a third
-of `orjson.loads` is its work on the dicts made, which typed structs spare it.
+most half the time that an untyped decode alone takes. The garbage collector is on, as in a worker: over a
+third of `orjson.loads` is its work on the dicts made, which typed structs spare it.
 """
 
 import os
