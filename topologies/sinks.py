@@ -4,7 +4,6 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
-from importlib import import_module
 
 import structlog
 import uvloop
@@ -18,16 +17,42 @@ from app.streaming.slot import claim
 
 log = structlog.get_logger()
 
-SINKS = {name: f"app.sinks.{name}.config" for name in ("bigquery", "sqlite", "timescale")}
-"""Where each sink's `build(settings)` is; imported only when it runs."""
+# Clients of stores are imported only where they run: BigQuery's alone takes a second.
+
+
+def bigquery(config: Settings) -> Sink:
+    """BigQuery, exactly once."""
+    from app.sinks.bigquery import BigQueryConfig, BigQuerySink
+
+    return BigQuerySink(BigQueryConfig.of(config))
+
+
+def sqlite(config: Settings) -> Sink:
+    """A file on this machine."""
+    from app.sinks.sqlite import SqliteConfig, SqliteSink
+
+    return SqliteSink(SqliteConfig.of(config))
+
+
+def timescale(config: Settings) -> Sink:
+    """TimescaleDB or plain PostgreSQL."""
+    from app.sinks.timescale import TimescaleConfig, TimescaleSink
+
+    return TimescaleSink(TimescaleConfig.of(config))
+
+
+SINKS: dict[str, Callable[[Settings], Sink]] = {
+    "bigquery": bigquery,
+    "sqlite": sqlite,
+    "timescale": timescale,
+}
 
 
 def build(name: str, config: Settings) -> Sink:
     """The sink of that name. Raises ConfigurationError."""
     if name not in SINKS:
         raise ConfigurationError(f"there is no sink {name!r}: choose one of {', '.join(SINKS)}")
-    make: Callable[[Settings], Sink] = import_module(SINKS[name]).build
-    return make(config)
+    return SINKS[name](config)
 
 
 async def run(name: str) -> None:
