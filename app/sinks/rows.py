@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from app.model.keys import read_ts, signal_ids
 from app.model.receipt import Outcome
 from app.model.signal import Signal, SignalBatch
@@ -98,11 +96,6 @@ def _rows_of(record: SinkRecord) -> list[Row]:
         )
         for identity, s in zip(_identities(batch), batch.signals, strict=True)
     ]
-
-
-def _text(metadata: bytes | msgspec.Raw) -> str | None:
-    text = bytes(metadata).decode()
-    return None if text == "null" else text
 
 
 def _identities(batch: SignalBatch) -> list[str]:

@@ -1,0 +1,6 @@
+"""SQLite."""
+
+from app.sinks.sqlite.config import SqliteConfig
+from app.sinks.sqlite.service import SqliteSink
+
+__all__ = ["SqliteConfig", "SqliteSink"]
