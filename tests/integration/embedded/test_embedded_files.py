@@ -62,13 +62,17 @@ def test_programs_out_of_reach_are_copied_once(tmp_path: Path) -> None:
     (tree / "run").write_text("#!/bin/sh\n")
     (tree / "run").chmod(0o700)
     (tree / "data").write_text("data")
+    libraries = tree.with_name("programs.libs")
+    libraries.mkdir()
+    (libraries / "library.so").write_text("library")
     tmp_path.chmod(0o700)
     assert not reach.reachable(tree / "run")
     copy = reach.reachable_copy(tree)
     assert reach.reachable(copy / "run")
     assert [(copy / name).stat().st_mode & 0o777 for name in ("run", "data")] == [0o755, 0o644]
+    assert reach.reachable(copy.parent / "programs.libs" / "library.so")
     assert reach.reachable_copy(tree) == copy
-    shutil.rmtree(copy.parent)
+    shutil.rmtree(copy.parent.parent)
 
 
 def test_a_place_that_somebody_else_made_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
