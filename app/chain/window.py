@@ -1,7 +1,7 @@
 """Robust statistics over a window of earlier blocks. Pure."""
 
 from collections.abc import Sequence
-from math import fsum
+from math import fsum, inf, isfinite
 from statistics import median
 
 MIN_HISTORY = 10
@@ -17,13 +17,14 @@ def robust_z(value: float, history: Sequence[float], *, minimum: int = MIN_HISTO
 
     None for fewer than `minimum` values. Where over half of the history is one value, the MAD is 0 and
     the mean absolute deviation from the median measures instead; where all of it is one value, that value
-    is 0 and any other None.
+    is 0 and any other None, as is what is too far away for a double.
     """
     if len(history) < max(1, minimum):
         return None
     middle = median(history)
     deviations = [abs(earlier - middle) for earlier in history]
     sigma = MAD_TO_SIGMA * median(deviations) or MEAN_AD_TO_SIGMA * fsum(deviations) / len(deviations)
-    if sigma:
-        return (value - middle) / sigma
-    return 0.0 if value == middle else None
+    if value == middle:
+        return 0.0
+    z = (value - middle) / sigma if sigma else inf
+    return z if isfinite(z) else None
