@@ -133,10 +133,10 @@ class Server(ABC):
             time.sleep(0.05)
         log.info("server ready", server=self.name, pid=self.pid, **self.ports)
 
-    def ask_to_stop(self) -> None:
-        """Send the signal for an orderly end, without waiting for it."""
+    def ask_to_stop(self, number: signal.Signals | None = None) -> None:
+        """Send a signal, by default the one for an orderly end, without waiting for what it does."""
         if self.running:
-            self._signal(self.stop_signal)
+            self._signal(number or self.stop_signal)
 
     def stop(self) -> None:
         """End in order, or by SIGKILL after `stop_timeout_s`; nothing happens where nothing runs."""
