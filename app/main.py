@@ -1,10 +1,13 @@
-"""The command line: `sigstream`. Thin: each command calls one function elsewhere."""
+"""The command line: `sigstream`. Thin: each command calls one function elsewhere.
 
+That function is imported by its command: a worker need not wait for what `demo` or `signals` load.
+"""
+
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli import worker as worker_process
 from app.cli.guard import GuardedGroup, load_settings
 
 app = typer.Typer(
@@ -17,7 +20,25 @@ app = typer.Typer(
 ingest = typer.Typer(no_args_is_help=True, help="Put blocks on the `blocks` topic.")
 app.add_typer(ingest, name="ingest")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.command()
+def up() -> None:
+    """Run servers that are not configured, and all workers, on this machine until Ctrl-C."""
+    from app.cli.up import run_up
+
+    raise typer.Exit(run_up(load_settings()))
+
+
+@app.command()
+def demo(
+    deadline: Annotated[int, typer.Option(min=1, help="Seconds to wait for all signals.")] = 180,
+) -> None:
+    """Start everything, send 102 blocks through it, and compare what the stores hold."""
+    from app.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(load_settings(), deadline))
 
 
 @app.command()
@@ -26,9 +47,87 @@ def worker(
     sink: Annotated[str | None, typer.Argument(help="Of `sink`: bigquery, sqlite or timescale.")] = None,
 ) -> None:
     """Run one worker in this process: `worker dedupe`, `worker sink sqlite`."""
-    worker_process.become(worker_process.command_of(name, sink), load_settings())
+    from app.cli.worker import become, command_of
+
+    become(command_of(name, sink), load_settings())
+
+
+@ingest.command("files")
+def ingest_files(
+    paths: Annotated[
+        list[Path], typer.Argument(help="`getblock <hash> 3` as .json or .json.zst; or folders.")
+    ],
+    chain: Annotated[str, typer.Option(help="Symbol of the signals.")] = "BTC",
+    isolated: Annotated[bool, typer.Option(help="Single blocks out of context: no windows.")] = False,
+) -> None:
+    """Send blocks from files."""
+    from app.cli.ingest import ingest_files
+
+    raise typer.Exit(0 if ingest_files(load_settings(), paths, chain, isolated=isolated) else 1)
+
+
+@ingest.command("simulate")
+def ingest_simulation(
+    blocks: Annotated[int, typer.Option(min=1, help="How many.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same blocks.")] = 1,
+    chain: Annotated[str, typer.Option(help="Symbol of the signals.")] = "BTC-SIM",
+) -> None:
+    """Send blocks of the simulator."""
+    from app.cli.ingest import ingest_simulation
+
+    raise typer.Exit(0 if ingest_simulation(load_settings(), blocks, seed, chain) else 1)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Topics, consumer groups and their lag, and what each sink still owes."""
+    from app.cli.status import show_status
+
+    show_status(load_settings(), as_json=as_json)
+
+
+@app.command()
+def signals(
+    store: Annotated[str | None, typer.Option(help="sqlite, timescale or bigquery.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only of this instrument.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only of this provider.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only signals of this name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The latest signals in a store."""
+    from app.cli.signals import show_signals
+    from app.query.signals import Wanted
+
+    show_signals(load_settings(), store, Wanted(symbol, provider, name, limit), as_json=as_json)
+
+
+@app.command()
+def trace(
+    key: Annotated[str, typer.Argument(help="'provider|symbol|ts' or 'provider|symbol|ts|name'.")],
+    as_json: AsJson = False,
+) -> None:
+    """One signal's way: which stage, which sink, when, and if not, why not."""
+    from app.cli.trace import show_trace
+
+    show_trace(load_settings(), key, as_json=as_json)
+
+
+@app.command()
+def features(
+    file: Annotated[Path, typer.Argument(help="`getblock <hash> 3` as .json or .json.zst.")],
+    as_json: AsJson = False,
+) -> None:
+    """What is computed from one block, without any server."""
+    from app.cli.features import show_features
+
+    show_features(load_settings(), file, as_json=as_json)
 
 
 def main() -> None:
     """Entry point of the `sigstream` program."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Workers as processes of their own, as they run in production, so that they can be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.config import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(settings: Settings, **extra: str) -> dict[str, str]:
+    """The settings as variables, and nothing of ours from outside."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SIGSTREAM_")}
+    for field, value in settings.model_dump(exclude_unset=True).items():
+        if value is not None:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            kept[f"SIGSTREAM_{field.upper()}"] = text
+    return {**kept, "PYTHONPATH": str(ROOT), **extra}
+
+
+class Worker:
+    """One running worker; its log is kept, and shown when something is missing."""
+
+    def __init__(self, command: list[str], settings: Settings, log: Path, **extra: str) -> None:
+        self._log = log
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command, env=environment(settings, **extra), cwd=ROOT, stdout=out, stderr=out
+            )
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    @property
+    def log(self) -> str:
+        """The end of what it wrote."""
+        return self._log.read_text(errors="replace")[-4000:]
+
+    def kill(self) -> int:
+        """SIGKILL; the exit code."""
+        self._process.kill()
+        return self._process.wait(10)
+
+    def suspend(self) -> None:
+        """SIGSTOP: it stands still with all it holds."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def stop(self) -> int:
+        """SIGTERM, as an orderly stop; the exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+        try:
+            return self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+            raise AssertionError(f"the worker did not stop within 20 s; its log ends:\n{self.log}") from None
+
+
+@contextmanager
+def worker(settings: Settings, *name: str, tag: str = "", **extra: str) -> Iterator[Worker]:
+    """`worker(settings, "dedupe")`, `worker(settings, "sink", "sqlite")`: runs until the block ends."""
+    log = settings.data_dir / f"{'-'.join(name)}{tag}.log"
+    command = [sys.executable, "-m", "app.main", "worker", *name]
+    running = Worker(command, settings, log, **extra)
+    try:
+        yield running
+    finally:
+        if running.returncode is None:
+            running.kill()
