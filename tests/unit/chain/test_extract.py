@@ -121,6 +121,9 @@ def test_figures_of_block_757739() -> None:
         pytest.param([], [], [], id="no fees"),
         pytest.param([250], [1000], [1.0] * 5, id="one"),
         pytest.param([0, 0], [400, 800], [0.0] * 5, id="free"),
+        # A tenth of 105 is 10.5, which a weight of 10 does not reach.
+        pytest.param([10, 95], [10, 95], [4.0] * 5, id="equal"),
+        pytest.param([10, 190], [10, 95], [8.0] * 5, id="just below"),
         # A tenth of the weight is reached exactly by the first, a quarter only by the second.
         pytest.param(
             [100, 400, 4000], [400, 600, 3000], [1.0, 400 * 4 / 600, *[4000 * 4 / 3000] * 3], id="at"
