@@ -14,9 +14,7 @@ from pathlib import Path
 import orjson
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "bench")]
-
-from _harness import interleave, medians, report  # noqa: E402
+sys.path.insert(0, str(REPOSITORY))
 
 from app.chain.extract import extract  # noqa: E402
 from app.errors import SigstreamError  # noqa: E402
@@ -25,6 +23,7 @@ from app.model.signal import SignalBatch  # noqa: E402
 from app.processors.base import History, run_processors  # noqa: E402
 from app.processors.builtin import builtin_processors  # noqa: E402
 from app.sources.files import read_block_file  # noqa: E402
+from bench._harness import interleave, medians, report  # noqa: E402
 
 GOAL = 0.5
 DEFAULT_BLOCK = REPOSITORY / "../shared/data/blocks/866342.json.zst"
