@@ -4,15 +4,19 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from app.config import Settings
 from app.embedded.bigquery import BigQuery
 from app.embedded.kafka import Kafka
 from app.embedded.postgres import Postgres
+
+pytest.register_assert_rewrite("app.sinks.contract")
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +46,16 @@ def postgres(servers_dir: Path) -> Iterator[Postgres]:
     """PostgreSQL with an empty database at `.dsn`."""
     with Postgres(servers_dir / "postgres") as server:
         yield server
+
+
+@pytest.fixture
+async def database(postgres: Postgres, namespace: str) -> AsyncIterator[str]:
+    """DSN of an empty database of the test's own."""
+    connection = await asyncpg.connect(postgres.dsn)
+    await connection.execute(f"CREATE DATABASE {namespace}")
+    yield urlsplit(postgres.dsn)._replace(path=f"/{namespace}").geturl()
+    await connection.execute(f"DROP DATABASE {namespace} WITH (FORCE)")
+    await connection.close()
 
 
 @pytest.fixture(scope="session")

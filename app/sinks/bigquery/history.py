@@ -45,13 +45,17 @@ def judge(row: Pending, history: History) -> Written:
     return Written(decide(row.row, history.latest.get(row.row.signal_id))[0])
 
 
-def plan(rows: Iterable[Pending], history: History) -> tuple[list[Written], list[Pending]]:
-    """What becomes of each row, one after the other, and which of them are to be appended."""
-    written: list[Written] = []
-    missing: list[Pending] = []
+def missing(rows: Iterable[Pending], history: History) -> list[Pending]:
+    """Rows to append: what the history does not hold, each version once."""
+    found = {(row.row.signal_id, row.order): row for row in reversed(list(rows)) if not history.holds(row)}
+    return list(reversed(found.values()))
+
+
+def judge_all(rows: Iterable[Pending], history: History) -> list[Written]:
+    """What has become of each row, one after the other onto `history`; once it is known who was refused."""
+    written = []
     for row in rows:
         written.append(judge(row, history))
         if not history.holds(row):
             history.add(row.row.signal_id, row.order, row.refused)
-            missing.append(row)
-    return written, missing
+    return written

@@ -8,13 +8,12 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.bigquery_storage_v1.services.big_query_write import BigQueryWriteAsyncClient
 
 from app.errors import Fenced, Transient
-from app.model.receipt import Outcome
 from app.sinks.base import Sink, SinkRecord, Written
 from app.sinks.bigquery.appender import append_rows
 from app.sinks.bigquery.config import BigQueryConfig
 from app.sinks.bigquery.encode import Pending, pending
 from app.sinks.bigquery.errors import translate
-from app.sinks.bigquery.history import History, plan
+from app.sinks.bigquery.history import History, judge_all, missing
 from app.sinks.bigquery.streams import PartitionStream
 from app.sinks.bigquery.tables import Tables
 from app.sinks.rows import answer, flatten
@@ -66,13 +65,13 @@ class BigQuerySink(Sink):
         streams = {record.partition: self._stream(record.partition) for record in records}
         # Ready before the look: once the fence is up, nothing can arrive behind our back.
         await _all(stream.ready() for stream in streams.values())
-        written, missing = plan(rows, await self._look(rows))
-        missing.sort(key=_partition)
+        history = await self._look(rows)
+        new = sorted(missing(rows, history), key=_partition)
         await _all(
             append_rows(streams[partition], list(of_partition), self._look)
-            for partition, of_partition in groupby(missing, key=_partition)
+            for partition, of_partition in groupby(new, key=_partition)
         )
-        return answer(records, [_final(row, outcome) for row, outcome in zip(rows, written, strict=True)])
+        return answer(records, judge_all(rows, history))
 
     async def health(self) -> None:
         """Asks both APIs for the table. Raises Transient without an answer."""
@@ -111,10 +110,6 @@ class BigQuerySink(Sink):
 
 def _partition(row: Pending) -> int:
     return row.row.kafka_partition
-
-
-def _final(row: Pending, outcome: Written) -> Written:
-    return outcome if row.refused is None else Written(Outcome.REJECTED, row.refused)
 
 
 async def _all(tasks: Iterable[Awaitable[None]]) -> None:

@@ -95,10 +95,9 @@ class PartitionStream:
         try:
             answer = await self._exchange(self._request(payloads))
         except GoogleAPICallError as error:
-            self._fail(fate_of_call(error), error.message or str(error), error)
-            raise
+            raise self._failed_call(error) from error
         if answer.error.code:
-            self._fail(fate_of(answer.error.code, answer.error.details), answer.error.message, None, answer)
+            raise self._refused(answer)
         self._offset += len(payloads)
         self.sound = True
 
@@ -136,33 +135,37 @@ class PartitionStream:
             return answer
         raise Transient("BigQuery closed the stream without an answer to an append")
 
-    def _fail(
-        self,
-        fate: Fate,
-        message: str,
-        cause: Exception | None,
-        answer: types.AppendRowsResponse | None = None,
-    ) -> None:
-        """Raise what the append's failure means."""
-        where = f"append to {self._config.table_id}, partition {self._partition}"
+    def _failed_call(self, error: GoogleAPICallError) -> Exception:
+        """What it means that a call ended without an answer."""
+        fate = fate_of_call(error)
+        return self._meaning(fate, error.message or str(error)) or translate(error, self._doing)
+
+    def _refused(self, answer: types.AppendRowsResponse) -> Exception:
+        """What an answer means that says no."""
+        fate, message = fate_of(answer.error.code, answer.error.details), answer.error.message
+        # The service has said that it took nothing: offsets are what they were.
+        self.sound = fate is Fate.REFUSED
+        if meaning := self._meaning(fate, message, {e.index: e.message for e in answer.row_errors}):
+            return meaning
+        if fate is Fate.STOP:
+            return Terminal(f"BigQuery refused to {self._doing}: {message}")
+        return Transient(f"BigQuery could not {self._doing} now: {message}")
+
+    def _meaning(self, fate: Fate, message: str, rows: dict[int, str] | None = None) -> Exception | None:
         match fate:
             case Fate.FENCED:
-                raise Fenced(f"BigQuery: {where}: the stream was finalized by another worker ({message})")
+                return Fenced(
+                    f"BigQuery: {self._doing}: the stream was finalized by another worker: {message}"
+                )
             case Fate.LOST:
-                raise StreamLost(message) from cause
+                return StreamLost(message)
             case Fate.REFUSED | Fate.UNCLEAR:
-                self.sound = fate is Fate.REFUSED and answer is not None
-                raise RowsRefused(message, _row_errors(answer)) from cause
-            case Fate.STOP if cause is None:
-                raise Terminal(f"BigQuery refused to {where}: {message}")
-            case Fate.WAIT if cause is None:
-                raise Transient(f"BigQuery could not {where} now: {message}")
-        assert cause is not None
-        raise translate(cause, where) from cause
+                return RowsRefused(message, rows)
+        return None
 
-
-def _row_errors(answer: types.AppendRowsResponse | None) -> dict[int, str]:
-    return {} if answer is None else {error.index: error.message for error in answer.row_errors}
+    @property
+    def _doing(self) -> str:
+        return f"append to {self._config.table_id}, partition {self._partition}"
 
 
 def _stream_of(state: str | None) -> str | None:

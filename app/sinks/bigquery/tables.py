@@ -27,7 +27,8 @@ WITH found AS (
   SELECT signal_id, version, digest, refused, ROW_NUMBER() OVER (
     PARTITION BY signal_id ORDER BY refused IS NOT NULL, version DESC, digest DESC) = 1 AS latest
   FROM `{table}`
-  WHERE provider IN UNNEST(@providers) AND symbol IN UNNEST(@symbols) AND ts BETWEEN @first AND @last
+  WHERE provider BETWEEN @provider_first AND @provider_last
+    AND symbol BETWEEN @symbol_first AND @symbol_last AND ts BETWEEN @ts_first AND @ts_last
     AND signal_id IN UNNEST(SPLIT(@ids, ','))
 )
 SELECT signal_id, version, digest, refused FROM found
@@ -176,11 +177,17 @@ def _missing_columns(table: bigquery.Table) -> list[bigquery.SchemaField]:
 def _parameters(rows: Sequence[Row]) -> list[Any]:
     identities = (f"{row.signal_id} {row.version} {row.digest}" for row in rows)
     return [
-        bigquery.ArrayQueryParameter("providers", "STRING", sorted({row.provider for row in rows})),
-        bigquery.ArrayQueryParameter("symbols", "STRING", sorted({row.symbol for row in rows})),
-        bigquery.ScalarQueryParameter("first", "TIMESTAMP", min(row.ts for row in rows)),
-        bigquery.ScalarQueryParameter("last", "TIMESTAMP", max(row.ts for row in rows)),
+        *_range("provider", "STRING", [row.provider for row in rows]),
+        *_range("symbol", "STRING", [row.symbol for row in rows]),
+        *_range("ts", "TIMESTAMP", [row.ts for row in rows]),
         # One text instead of an array: an array parameter costs a JSON object an element.
         bigquery.ScalarQueryParameter("ids", "STRING", ",".join(sorted({row.signal_id for row in rows}))),
         bigquery.ScalarQueryParameter("identities", "STRING", ",".join(identities)),
+    ]
+
+
+def _range(column: str, sql_type: str, values: Sequence[Any]) -> list[Any]:
+    return [
+        bigquery.ScalarQueryParameter(f"{column}_first", sql_type, min(values)),
+        bigquery.ScalarQueryParameter(f"{column}_last", sql_type, max(values)),
     ]

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS signals (
     block_hash     TEXT,
     block_time     TEXT,
     confidence     REAL    CHECK (confidence BETWEEN 0 AND 1),
-    metadata       TEXT    CHECK (json_valid(metadata)),
+    metadata       TEXT    CHECK (metadata IS NULL OR json_valid(metadata)),
     version        INTEGER NOT NULL,
     digest         INTEGER NOT NULL,
     created_at     TEXT    NOT NULL,

@@ -32,6 +32,8 @@ _REMEDIES = {
 _REFUSED = ("22", "23", "54")
 """Data exception, integrity violation, program limit (a value too long for an index)."""
 
+_REASON_CHARS = 400
+
 ROW_ERRORS = (asyncpg.PostgresError, ValueError, TypeError, ArithmeticError)
 """What a bad row may raise: from the server, or from asyncpg's encoders; see `refused`."""
 
@@ -40,10 +42,16 @@ def refused(error: BaseException) -> str | None:
     """Why the table refuses a row that was sent, or None when the error is of another kind."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
-        return f"PostgreSQL {state}: {error.message or error}" if state.startswith(_REFUSED) else None
+        return f"PostgreSQL {state}: {_short(error)}" if state.startswith(_REFUSED) else None
     if isinstance(error, (ValueError, TypeError, ArithmeticError)):
-        return f"not a PostgreSQL value: {error}"
+        return f"not a PostgreSQL value: {_short(error)}"
     return None
+
+
+def _short(error: BaseException) -> str:
+    """asyncpg quotes the value it can't encode, whatever its length."""
+    text = str(error)
+    return text if len(text) <= _REASON_CHARS else text[:_REASON_CHARS] + "..."
 
 
 def of(error: BaseException, server: str) -> SigstreamError | None:
