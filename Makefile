@@ -1,0 +1,43 @@
+# Everything happens in .venv, made from requirements.lock; needs Python 3.11 and nothing else installed.
+SHELL := /bin/sh
+PYTHON ?= $(firstword $(shell command -v python3.11 2>/dev/null) $(shell command -v python3 2>/dev/null))
+BIN := .venv/bin
+READY := .venv/.ready
+BENCHES := $(filter-out bench/_%,$(sort $(wildcard bench/*.py)))
+
+.PHONY: help setup demo test lint bench lock
+
+help:
+	@echo "make demo   real servers, all workers, blocks through them, and what came out (no Docker)"
+	@echo "make test   linters, types, all tests against real servers"
+	@echo "make lint   linters and types alone"
+	@echo "make bench  every figure of the documentation, measured here"
+	@echo "make lock   resolve requirements.lock anew (needs uv)"
+
+setup: $(READY)
+
+# pip checks every file against the lock's hashes; the product itself is built with what that installs.
+$(READY): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(None if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed, found " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/sigstream demo
+
+test: lint
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: setup
+	@set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+lock:
+	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--all-extras --python-version 3.11 pyproject.toml -o requirements.lock
