@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tabl
 @app.command()
 def up() -> None:
     """Run servers that are not configured, and all workers, on this machine until Ctrl-C."""
-    from app.cli.up import run_up
+    from app.supervisor import run_up
 
     raise typer.Exit(run_up(load_settings()))
 
@@ -127,6 +127,10 @@ def features(
 def main() -> None:
     """Entry point of the `sigstream` program."""
     app()
+
+
+if __name__ == "__main__":
+    main()
 
 
 if __name__ == "__main__":

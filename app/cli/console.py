@@ -45,14 +45,16 @@ def quiet_logging(settings: Settings) -> None:
 
 def counter() -> Progress:
     """A bar that counts what is done, on stderr; gone when it is over."""
+    console = err()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=err(), transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def spinner(what: str) -> Iterator[None]:
     """A spinner on stderr while `what` goes on."""
+    console = err()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err(), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         progress.add_task(what, total=None)
         yield

@@ -30,16 +30,24 @@ async def open_reader(settings: Settings) -> AsyncIterator["Reader"]:
     """A reader. Raises Transient when Kafka does not answer, here or within the context."""
     address: dict[str, str] = {"bootstrap_servers": settings.need_kafka(), "client_id": "sigstream-query"}
     admin = AIOKafkaAdminClient(**address)
-    consumer = AIOKafkaConsumer(**address, enable_auto_commit=False)
     try:
         await admin.start()
-        await consumer.start()
-        yield Reader(admin, consumer)
+        async with _consumer(address) as consumer:
+            yield Reader(address, admin, consumer)
     except KafkaError as error:
         raise _transient(settings, error) from error
     finally:
-        await consumer.stop()
         await admin.close()
+
+
+@asynccontextmanager
+async def _consumer(address: dict[str, str]) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(**address, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 def _transient(settings: Settings, error: KafkaError) -> Transient:
@@ -51,9 +59,12 @@ def _transient(settings: Settings, error: KafkaError) -> Transient:
 
 
 class Reader:
-    """Records, offsets and groups; one read at a time."""
+    """Records, offsets and groups."""
 
-    def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+    def __init__(
+        self, address: dict[str, str], admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer
+    ) -> None:
+        self._address = address
         self._admin = admin
         self._consumer = consumer
 
@@ -90,22 +101,33 @@ class Reader:
         return None if found is None else int(found.offset)
 
     async def read(self, tp: TopicPartition, start: int, end: int) -> AsyncIterator[Record]:
-        """Records from `start` up to, and without, `end`. Raises Transient when they don't come."""
-        self._consumer.assign([tp])
-        self._consumer.seek(tp, start)
-        heard = asyncio.get_running_loop().time()
-        while await self._consumer.position(tp) < end:
-            records = (await self._consumer.getmany(tp, timeout_ms=500)).get(tp, ())
-            for record in records:
-                if record.offset >= end:
-                    return
-                yield of_aiokafka(record)
-            now = asyncio.get_running_loop().time()
-            heard = now if records else heard
-            if now - heard > READ_TIMEOUT_S:
-                raise Transient(
-                    f"{tp.topic}/{tp.partition} gave no record for {READ_TIMEOUT_S:g} s: try again"
-                )
+        """Records from `start` up to, and without, `end`. Raises Transient when they don't come.
+
+        A consumer a read: one of aiokafka 0.14.0 that is stopped soon after its assignment changed may
+        wait forever, as its fetcher takes the cancellation for that of an old request.
+        """
+        if start >= end:
+            return
+        async with _consumer(self._address) as consumer:
+            consumer.assign([tp])
+            consumer.seek(tp, start)
+            async for record in _read_up_to(consumer, tp, end):
+                yield record
+
+
+async def _read_up_to(consumer: Any, tp: TopicPartition, end: int) -> AsyncIterator[Record]:
+    clock = asyncio.get_running_loop().time
+    heard = clock()
+    while await consumer.position(tp) < end:
+        records = (await consumer.getmany(tp, timeout_ms=500)).get(tp, ())
+        for record in records:
+            if record.offset >= end:
+                return
+            yield of_aiokafka(record)
+        if records:
+            heard = clock()
+        elif clock() - heard > READ_TIMEOUT_S:
+            raise Transient(f"{tp.topic}/{tp.partition} gave no record for {READ_TIMEOUT_S:g} s: try again")
 
 
 async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:

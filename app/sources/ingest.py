@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Self
 from uuid import uuid4
 
-import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from app.config import Settings
 from app.errors import ContractError, DeliveryFailed, SigstreamError, Transient
-from app.model.block import BLOCK_DECODER, Block
+from app.model.block import BLOCK_DECODER
 from app.model.keys import canonical_symbol, write_ts
 from app.model.wire import decode
 from app.streaming.topics import BLOCK_BYTES, ensure_topics, pipeline_topics
@@ -95,11 +95,10 @@ def read_block(value: bytes, chain: str, *, isolated: bool = False) -> BlockReco
     return BlockRecord(chain, block.hash, block.height, block.previousblockhash, isolated, value)
 
 
-def in_memory(blocks: Iterable[Block | bytes]) -> Iterator[Source]:
-    """Sources of blocks that are there already, numbered from 1."""
-    for number, block in enumerate(blocks, 1):
-        value = block if isinstance(block, bytes) else msgspec.json.encode(block)
-        yield Source(f"block {number}", lambda value=value: value)  # type: ignore[misc]
+def in_memory(blocks: Iterable[bytes]) -> Iterator[Source]:
+    """Sources of blocks that need no file, numbered from 1."""
+    for number, value in enumerate(blocks, 1):
+        yield Source(f"block {number}", partial(bytes, value))
 
 
 class BlockProducer:

@@ -1,0 +1,60 @@
+"""`sigstream ingest`: blocks from files or from the simulator onto the `blocks` topic."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+from rich.markup import escape
+
+from app.cli.console import counter, err, out, quiet_logging
+from app.config import Settings
+from app.sources.files import read_block_file
+from app.sources.ingest import Report, Source, in_memory, ingest
+from app.sources.simulator import simulate
+
+
+def ingest_files(settings: Settings, paths: list[Path], chain: str, *, isolated: bool) -> bool:
+    """Send the blocks of files and directories; False when one of them was not sent."""
+    sources = of_files(paths)
+    return _show(settings, _send(settings, sources, len(sources), chain, isolated))
+
+
+def ingest_simulation(settings: Settings, blocks: int, seed: int, chain: str) -> bool:
+    """Send simulated blocks; False when one of them was not sent."""
+    return _show(settings, _send(settings, in_memory(simulate(blocks, seed)), blocks, chain, False))
+
+
+def of_files(paths: Iterable[Path]) -> list[Source]:
+    """Sources of files; of a directory, its .json and .json.zst files, those named by height in order."""
+    found = [file for path in paths for file in _expand(path)]
+    return [Source(str(file), partial(read_block_file, file)) for file in found]
+
+
+def _expand(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    files = [*path.glob("*.json"), *path.glob("*.json.zst")]
+    yield from sorted(files, key=lambda file: (len(file.name.partition(".")[0]), file.name))
+
+
+def _send(settings: Settings, sources: Iterable[Source], total: int, chain: str, isolated: bool) -> Report:
+    quiet_logging(settings)
+    with counter() as progress:
+        task = progress.add_task("blocks", total=total)
+        done = partial(progress.advance, task)
+        return asyncio.run(ingest(settings, sources, chain, isolated=isolated, done=done))
+
+
+def _show(settings: Settings, report: Report) -> bool:
+    """Where the blocks are on stdout, what went wrong on stderr."""
+    out().print(f"{len(report.sent)} blocks sent to {settings.topic('blocks')}", highlight=False)
+    for partition, (count, first, last) in report.ranges().items():
+        line = f"  partition {partition}: {count} blocks, offsets {first} to {last}"
+        out().print(line, highlight=False)
+    for label, reason in report.failed.items():
+        err().print(f"[red]not sent:[/] {escape(label)}: {escape(reason)}", soft_wrap=True, highlight=False)
+    if not report.sent and not report.failed:
+        err().print("nothing to send: no .json or .json.zst file there")
+    return not report.failed
