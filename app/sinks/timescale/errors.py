@@ -24,6 +24,8 @@ _REMEDIES = {
     "3D000": "create the database (`createdb`), or correct its name in SIGSTREAM_TIMESCALE_DSN",
     "42501": "grant the user CONNECT and TEMPORARY on the database, CREATE on the schema (for migrations; "
     "`CREATE EXTENSION timescaledb` may need a superuser once), and all on the table signals",
+    "42P07": "a table `signals` that sigstream did not make is in the way: rename it, use another database, "
+    "or, when it has the columns of migration 0001, run `alembic stamp 0001`",
     "42P01": "the schema is not the one of this version: run the sink's migrations (`alembic upgrade head`)",
     "42703": "the schema is not the one of this version: run the sink's migrations (`alembic upgrade head`)",
 }

@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import migrations
@@ -62,11 +63,19 @@ async def _run(dsn: str, step: Callable[[Config], None]) -> None:
     try:
         async with engine(dsn).begin() as connection:
             await connection.run_sync(locked)
+    except DBAPIError as error:
+        raise _driver_error(error) from error
     except CommandError as error:
         raise Terminal(
             f"the database's schema can't be migrated ({error}): it was migrated by a later version of "
             "sigstream; run that one, or downgrade with it first"
         ) from error
+
+
+def _driver_error(error: DBAPIError) -> BaseException:
+    """asyncpg's own, out of SQLAlchemy's two wrappings."""
+    wrapped = error.orig
+    return wrapped.__cause__ or wrapped if wrapped is not None else error
 
 
 def _config() -> Config:
