@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError, RetryError
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.cloud.bigquery_storage_v1.types import StorageError
 from requests.exceptions import RequestException
 
@@ -105,11 +105,17 @@ def translate(error: Exception, doing: str) -> SigstreamError:
         return _translate_call(error, doing)
     if isinstance(error, DefaultCredentialsError):
         return ConfigurationError(f"BigQuery: no credentials ({error}): {_REMEDIES[401]}")
-    if isinstance(error, GoogleAuthError) and not error.retryable:
-        return Terminal(f"BigQuery: could not {doing}: {error}: {_REMEDIES[401]}")
-    if isinstance(error, RequestException | GoogleAuthError | RetryError | OSError):
+    if isinstance(error, RequestException | TransportError | RetryError | OSError):
         return Transient(f"BigQuery does not answer: could not {doing} ({error})")
+    if isinstance(error, GoogleAuthError):
+        return _translate_auth(error, doing)
     raise error
+
+
+def _translate_auth(error: GoogleAuthError, doing: str) -> SigstreamError:
+    if error.retryable:
+        return Transient(f"BigQuery could not {doing} now: {error}")
+    return Terminal(f"BigQuery: could not {doing}: {error}: {_REMEDIES[401]}")
 
 
 def _translate_call(error: GoogleAPICallError, doing: str) -> SigstreamError:
