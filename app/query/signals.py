@@ -1,0 +1,59 @@
+"""Signals as the stores have them: the latest rows, and how many there are."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from app.model.keys import canonical_symbol
+
+COLUMNS = (
+    *("provider", "symbol", "ts", "name", "value", "score", "signal_type", "block_height", "version"),
+    "retracted_at",
+)
+
+Row = dict[str, Any]
+Arguments = dict[str, Any]
+
+
+class Wanted(NamedTuple):
+    """Which rows: None is any."""
+
+    symbol: str | None = None
+    provider: str | None = None
+    name: str | None = None
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store one can ask: `query` runs SQL whose parameters `mark` writes (number from 1, name)."""
+
+    name: str
+    table: str
+    """One row a signal."""
+    mark: Callable[[int, str], str]
+    query: Callable[[str, Arguments], Awaitable[list[Row]]]
+
+    async def latest(self, wanted: Wanted) -> list[Row]:
+        """Rows with the newest `ts` first. Raises what `query` raises."""
+        given = {"symbol": wanted.symbol, "provider": wanted.provider, "name": wanted.name}
+        arguments = {column: value for column, value in given.items() if value is not None}
+        conditions = [f"{column} = {self.mark(n, column)}" for n, column in enumerate(arguments, 1)]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        return await self.query(
+            f"SELECT {', '.join(COLUMNS)} FROM {self.table}{where} "  # noqa: S608 - nothing of it is input
+            f"ORDER BY ts DESC, provider, symbol, name LIMIT {wanted.limit:d}",
+            arguments,
+        )
+
+    async def count(self, table: str | None = None) -> int:
+        """Signals it has; of another `table`, rows."""
+        rows = await self.query(f"SELECT count(*) AS n FROM {table or self.table}", {})  # noqa: S608
+        return int(rows[0]["n"])
+
+
+def canonical(wanted: Wanted) -> Wanted:
+    """With the symbol as stores have it, upper case."""
+    if wanted.symbol is None:
+        return wanted
+    return wanted._replace(symbol=canonical_symbol(wanted.symbol, uppercase=True))
