@@ -118,6 +118,9 @@ class SafeApp(faust.App):
             if stops >= MOST - 1:
                 raise DeliveryFailed(f"the worker stopped {stops} times at this record; see its log")
             await handler(event, record)
+            if self.attempts.near(record.origin):
+                await self.delivery.settle()
+                self.attempts.passed(record.origin)
         except (DeliveryFailed, StateFailed) as error:
             if stops < MOST - 1:
                 self.delivery.fail(error, record.origin)
@@ -171,13 +174,13 @@ class SafeApp(faust.App):
 LIMITS = {"block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
 
 
-def create_app(stage: str) -> SafeApp:
+def create_app(stage: str, config: Settings | None = None) -> SafeApp:
     """The app of a stage, for `faust -A topologies.<stage> worker`.
 
     Importing it touches nothing; the worker's directory, logging and Kafka's address are settled when
     Faust first asks for its configuration (ConfigurationError without Kafka).
     """
-    config = settings()
+    config = config or settings()
     app = SafeApp(stage, config, **_options(config))
     app.on_before_configured.connect(partial(_before_configured, app), weak=False)
     app.on_configured.connect(partial(_configured, app), weak=False)

@@ -21,6 +21,15 @@ class Attempts:
         """How often the worker stopped at this record."""
         return self._stops.get(_name(origin), 0) if self._stops else 0
 
+    def near(self, origin: Origin) -> bool:
+        """Whether the worker stopped in this partition, at a record that is not through yet.
+
+        Kafka refuses batches, so the record that was blamed may be a neighbour of the guilty one:
+        here records have to be acknowledged one by one.
+        """
+        prefix = f"{origin.topic}/{origin.partition}/"
+        return any(name.startswith(prefix) for name in self._stops)
+
     def stopped(self, origin: Origin) -> None:
         """The worker is about to stop at this record."""
         self._stops[_name(origin)] = self.count(origin) + 1

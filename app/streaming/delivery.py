@@ -136,8 +136,9 @@ class HeldState:
     gone. Until then an overlay answers for the key.
     """
 
-    def __init__(self, table: Any, delivery: Delivery) -> None:
+    def __init__(self, table: Any, delivery: Delivery, timeout_s: float = HOLD_TIMEOUT_S) -> None:
         self.table = table
+        self.timeout_s = timeout_s
         self._delivery = delivery
         self._overlay: dict[tuple[int, bytes], tuple[bytes | None, asyncio.Future[Any]]] = {}
 
@@ -198,6 +199,6 @@ class HeldState:
         partitions = {tp.partition for tp in revoked}
         waiting = {sent for (partition, _), (_, sent) in self._overlay.items() if partition in partitions}
         if waiting:
-            await asyncio.wait(waiting, timeout=HOLD_TIMEOUT_S)
+            await asyncio.wait(waiting, timeout=self.timeout_s)
         for slot in [slot for slot in self._overlay if slot[0] in partitions]:
             del self._overlay[slot]
