@@ -130,12 +130,23 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Start at what is committed; whatever was fetched before that is fetched again."""
-        owned = await read_committed(self._config.need_kafka(), self._group, self._consumer, list(assigned))
+        owned = await self._committed(list(assigned))
         for tp, mine in owned.items():
             self._consumer.seek(tp, mine.offset)
         self._owned = owned
         self._epoch += 1
         log.info("partitions assigned", partitions=sorted(tp.partition for tp in assigned))
+
+    async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Owned]:
+        """aiokafka logs what a listener raises and goes on, so this one tries until Kafka answers."""
+        servers = self._config.need_kafka()
+        for pause in pauses(self._config.sink_retry_cap_s):
+            try:
+                return await read_committed(servers, self._group, self._consumer, partitions)
+            except Transient as error:
+                log.warning("offsets unknown", sink=self._sink.name, reason=str(error), next_try_s=pause)
+                await asyncio.sleep(pause)
+        raise AssertionError("pauses have no end")
 
     async def _poll(self, wait_s: float) -> None:
         """Read for up to `wait_s`; what crosses a rebalance is dropped, and read again."""

@@ -56,7 +56,7 @@ async def test_safe_commit_a_record_kafka_refused_is_never_committed(settings: S
     async with probe(settings) as found:
         for number in range(SMALL):
             await found.send("signals.raw", [large if number == SMALL // 2 else raw(batch_of(number), n)])
-        stops = []
+        stops: list[int] = []
         while len(stops) < 4:
             with worker(settings, "dedupe", tag=f"-{len(stops)}") as running:
                 await until(lambda: ended_or_through(found, running), "an end", log=lambda: running.log)

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from app.config import Settings
 from app.streaming.record import ORIGIN_OFFSET, Record, of_aiokafka
@@ -90,9 +91,12 @@ class Probe:
         """Records of the topic that the stage's group has not committed."""
         partitions = self.partitions(topic)
         ends = await self._consumer.end_offsets(partitions)
-        done = await self._admin.list_consumer_group_offsets(
-            self.settings.group(stage), partitions=partitions
-        )
+        try:
+            done = await self._admin.list_consumer_group_offsets(
+                self.settings.group(stage), partitions=partitions
+            )
+        except GroupCoordinatorNotAvailableError:  # no group was ever there
+            done = {}
         return sum(end - max(0, done[tp].offset if tp in done else 0) for tp, end in ends.items())
 
 
