@@ -1,6 +1,7 @@
 """Where commands write: results on stdout, progress and remarks on stderr."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +21,14 @@ from rich.progress import (
 from app.config import Settings
 from app.observe.logging import configure_logging
 
+FILE_WIDTH = 160
+"""Characters a line of tables that go to a file or another program."""
+
 
 def out() -> Console:
     """Results. Made anew each time: tests and shells replace stdout."""
-    return Console(file=sys.stdout)
+    wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(file=sys.stdout, width=FILE_WIDTH if wide else None)
 
 
 def err() -> Console:

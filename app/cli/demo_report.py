@@ -44,13 +44,14 @@ def show_findings(console: Console, findings: Findings, took_s: float) -> None:
     console.print(_latencies(findings.latencies))
     if findings.reason:
         console.print(f"[red]Not as it should be:[/] {findings.reason}", soft_wrap=True)
-    else:
-        settled = next(t.records for t in findings.status.topics if t.name.endswith(".signals.settled"))
-        console.print(
-            f"[green]All is settled[/]: {findings.blocks} blocks, {settled} records settled, the same "
-            f"signals in all stores, in {took_s:.0f} s.",
-            highlight=False,
-        )
+        return
+    new = "" if any(line.stage == "signals" for line in findings.latencies) else ", nothing new among them"
+    console.print(
+        f"[green]All is settled[/]: {findings.blocks} blocks sent{new}; "
+        f"the same signals in all stores; took {took_s:.0f} s.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _stored(findings: Findings) -> Table:

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 
@@ -12,6 +12,10 @@ from app.model.keys import write_ts
 from app.query.signals import COLUMNS, Row, Wanted, canonical
 from app.query.stores import open_store
 
+NARROW = ("ts", "symbol", "name", "value")
+SHOWN = (*NARROW, "score", "provider", "signal_type", "block_height", "version")
+WIDE = 120
+"""Characters a line from which all of SHOWN fit."""
 NUMBERS = ("value", "score", "block_height", "version")
 
 
@@ -24,14 +28,18 @@ def show_signals(settings: Settings, store: str | None, wanted: Wanted, *, as_js
     if as_json:
         print_json([{column: _plain(row[column]) for column in COLUMNS} for row in rows])
     else:
-        out().print(_table(source.name, rows))
+        console = out()
+        console.print(_table(source.name, rows, console.width))
 
 
-def _table(store: str, rows: list[Row]) -> Table:
-    shown = [column for column in COLUMNS if column != "retracted_at" or any(row[column] for row in rows)]
+def _table(store: str, rows: list[Row], width: int) -> Table:
     table = Table(title=f"{store}: {len(rows)} signals, newest ts first", title_justify="left")
+    shown = [column for column in SHOWN if width >= WIDE or column in NARROW]
+    if any(row["retracted_at"] for row in rows):
+        shown.append("retracted_at")
     for column in shown:
-        table.add_column(column, justify="right" if column in NUMBERS else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column in NUMBERS else "left"
+        table.add_column(column, justify=justify, no_wrap=column in NARROW)
     for row in rows:
         table.add_row(*(_text(row[column]) for column in shown))
     return table
