@@ -53,28 +53,30 @@ class _Appender:
         return [row for row in rows if not history.holds(row)]
 
     async def _isolate(self, rows: Sequence[Pending], refusal: RowsRefused) -> None:
-        if refusal.rows:
-            for index, reason in refusal.rows.items():
-                _refuse(rows[index], reason, refusal, sound=self._stream.sound)
+        clear = self._stream.sound
+        for index, reason in refusal.rows.items():
+            _refuse(rows[index], reason, refusal, clear=clear)
+        if not clear:  # the rows may be there for all that
+            rows = await self._start_over(rows)
+        if refusal.rows or not rows:
             await self.put(rows)
         elif len(rows) > 1:
             half = len(rows) // 2
             await self.put(rows[:half])
             await self.put(rows[half:])
-        elif not self._stream.sound and not rows[0].suspect:
+        else:
+            if clear or rows[0].suspect:
+                _refuse(rows[0], str(refusal), refusal, clear=clear)
             rows[0].suspect = True
             await self.put(rows)
-        else:
-            _refuse(rows[0], str(refusal), refusal, sound=self._stream.sound)
-            await self.put(rows)
 
 
-def _refuse(row: Pending, reason: str, refusal: RowsRefused, *, sound: bool) -> None:
+def _refuse(row: Pending, reason: str, refusal: RowsRefused, *, clear: bool) -> None:
     """Make the row a stub. Where even a stub is refused, it is not for the row."""
     if row.refused is None:
         log.warning("row refused", signal_id=row.row.signal_id, reason=reason)
         row.refuse(reason)
-    elif sound:
+    elif clear:
         raise Terminal(
             f"BigQuery refuses a row that has nothing but its key: {reason}: "
             "compare the table's columns with docs/bigquery.md"

@@ -14,6 +14,7 @@ from app.model.receipt import Outcome
 from app.model.signal import Signal, SignalBatch
 from app.sinks.base import SinkRecord
 from app.sinks.bigquery import BigQueryConfig, BigQuerySink
+from app.sinks.rows import flatten
 
 
 class Group:
@@ -228,6 +229,15 @@ async def test_offsets_that_are_out_of_step_are_set_right_by_a_look(
         assert group.state != before
 
     assert offsets(config) == list(range(12))
+
+
+async def test_a_look_that_failed_is_not_taken_for_an_empty_table(make: Make, config: BigQueryConfig) -> None:
+    sink = await make()
+    with config.rest_client() as client:
+        client.delete_table(config.table_id)
+
+    with pytest.raises(Transient, match="not complete"):
+        await sink._tables.look(flatten(records(0, 1)))
 
 
 async def test_a_table_that_was_dropped_is_made_again(make: Make, config: BigQueryConfig) -> None:

@@ -111,3 +111,19 @@ async def test_a_stream_that_is_lost_for_ever_is_left_to_the_worker() -> None:
     with pytest.raises(Transient, match="again and again"):
         await store(rule, rows(1))
     assert rule.appends == 3
+
+
+@pytest.mark.parametrize("failure", [StreamLost("gone"), RowsRefused("broken pipe")])
+async def test_what_got_in_before_the_answer_was_lost_is_not_appended_again(failure: Exception) -> None:
+    class Mute(Rule):
+        async def append(self, payloads: Sequence[bytes]) -> None:
+            await super().append(payloads)
+            if self.appends == 1:
+                self.sound = False
+                raise failure
+
+    rule, pending = Mute(set()), rows(10)
+    await store(rule, pending)
+
+    assert rule.stored == [one.payload for one in pending]
+    assert not any(one.refused for one in pending)
