@@ -4,7 +4,7 @@ A figure is a ratio of two medians measured side by side, as absolute times say 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 from time import perf_counter
 
@@ -45,3 +45,29 @@ def report(
     }
     print(json.dumps(result), flush=True)
     return result
+
+
+def in_turn(rounds: int, tasks: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """What each task returns, one a round; each round begins with another task. For long tasks that
+    measure themselves: none is warmed up."""
+    found: dict[str, list[float]] = {name: [] for name in tasks}
+    names = list(tasks)
+    for number in range(rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            value = tasks[name]()
+            found[name].append(value)
+            print(f"round {number + 1} {name}: {value:,.1f}", flush=True)
+    return found
+
+
+def steady_rate(done: Iterable[tuple[float, int]]) -> float:
+    """Amount a second, from the moment the first of it was done to the moment the last was.
+
+    `done` are times (s) and amounts. What was done at the first time is not counted: how long it took
+    is not known.
+    """
+    at = sorted(done)
+    first, last = at[0][0], at[-1][0]
+    if last <= first:
+        raise ValueError(f"all {len(at)} amounts were done at once: a rate needs a longer run")
+    return sum(amount for when, amount in at if when > first) / (last - first)
