@@ -184,12 +184,12 @@ def run_up(settings: Settings) -> int:
     with _stop_signals(up.hurry) as stopping:
         try:
             up.start()
-            log.info("everything is up, Ctrl-C stops it", **_overview(up))
+            log.info("all started, Ctrl-C stops all", **_overview(up))
             while True:
                 up.poll()
                 time.sleep(POLL_S)
         except KeyboardInterrupt:
-            log.info("stopping; Ctrl-C again kills everything")
+            log.info("stopping; Ctrl-C again kills")
         finally:
             stopping.set()
             up.stop()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -16,6 +17,8 @@ from app.embedded.leash import leashed
 
 log = structlog.get_logger()
 
+CURSOR = re.compile(r"\x1b\[\?25[lh]|\x08")
+"""Faust 0.15.3's worker hides, shows and moves the cursor even where its output is no terminal."""
 LONGEST_PAUSE_S = 30.0
 GOOD_RUN_S = 60.0
 
@@ -56,7 +59,7 @@ class Restarts:
 
 
 class WorkerChild:
-    """One worker; `write` gets each line of its output, without the line's end, on another thread."""
+    """One worker; `write` gets each line of its output that has text, on another thread."""
 
     def __init__(
         self, name: str, command: Sequence[str], environment: Mapping[str, str], write: Callable[[str], None]
@@ -115,7 +118,9 @@ class WorkerChild:
     def _pass_on(self, output: IO[bytes]) -> None:
         with output:
             for line in output:
-                self._write(line.decode(errors="replace").rstrip("\r\n"))
+                text = CURSOR.sub("", line.decode(errors="replace").rstrip("\r\n"))
+                if text.strip():
+                    self._write(text)
 
     def _collect(self) -> int:
         assert self._process is not None

@@ -7,10 +7,13 @@ is resolved at run time: a jar that the cache lacks is fetched, and one whose SH
 import fcntl
 import hashlib
 import os
+import ssl
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,14 @@ from app.errors import ConfigurationError, ServerDidNotStart
 LOCK = Path(__file__).with_name("kafka-jars.lock.toml")
 FETCHERS = 8
 TRIES = 3
+REPOSITORIES = None
+BUNDLES = (
+    ssl.get_default_verify_paths().cafile,
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
+    "/etc/ssl/cert.pem",  # Alpine, macOS
+)
+"""Where systems keep the certificates they trust."""
 EXTRA = ("org.apache.logging.log4j", "log4j-slf4j-impl")
 """Not among Kafka's own dependencies, but without it the broker's log goes nowhere."""
 
@@ -29,9 +40,24 @@ def classpath() -> list[Path]:
     locked = tomllib.loads(LOCK.read_text())["jars"]
     store = cache_dir() / "jars"
     store.mkdir(parents=True, exist_ok=True)
-    with (store / "lock").open("w") as guard, ThreadPoolExecutor(FETCHERS) as pool:
+    with (store / "lock").open("w") as guard, _trust_of_this_machine(), ThreadPoolExecutor(FETCHERS) as pool:
         fcntl.flock(guard, fcntl.LOCK_EX)
         return list(pool.map(lambda item: _jar(store, *item), locked.items()))
+
+
+@contextmanager
+def _trust_of_this_machine() -> Iterator[None]:
+    """jgo's client trusts the certificates of a Python package, not those that this machine's owner
+    has added to the system's, as for a proxy that reads along: have it take the latter."""
+    bundle = next((path for path in BUNDLES if path and Path(path).exists()), None)
+    if bundle is None or "REQUESTS_CA_BUNDLE" in os.environ or "CURL_CA_BUNDLE" in os.environ:
+        yield
+        return
+    os.environ["REQUESTS_CA_BUNDLE"] = bundle
+    try:
+        yield
+    finally:
+        del os.environ["REQUESTS_CA_BUNDLE"]
 
 
 def _jar(store: Path, coordinate: str, sha256: str) -> Path:
@@ -79,7 +105,7 @@ def _context(repo_cache: Path) -> Any:
             "the embedded Kafka is not installed: `pip install sigstream[embedded]`, "
             "or set SIGSTREAM_KAFKA=host:port"
         ) from error
-    return MavenContext(repo_cache=repo_cache, resolver=PythonResolver())
+    return MavenContext(repo_cache=repo_cache, resolver=PythonResolver(), remote_repos=REPOSITORIES)
 
 
 def _sha256(path: Path) -> str:
@@ -89,7 +115,7 @@ def _sha256(path: Path) -> str:
 
 def write_lock(version: str) -> None:
     """Resolve Kafka `version` and write the lock; takes half a minute and the network."""
-    with tempfile.TemporaryDirectory() as repository:
+    with tempfile.TemporaryDirectory() as repository, _trust_of_this_machine():
         artifacts = _resolve(Path(repository), version)
         jars = {f"{a.groupId}:{a.artifactId}:{a.version}": _sha256(a.resolve()) for a in artifacts}
     lines = [f'"{coordinate}" = "{sha256}"' for coordinate, sha256 in sorted(jars.items())]

@@ -129,7 +129,7 @@ class Kafka(Server):
         return [str(_java()), *JVM, f"-Dlog4j2.configurationFile={log4j}", "-cp", jars, main_class]
 
     def _answers(self) -> bool:
-        return listens(self.ports["kafka"]) and wait_for(_has_broker(self.bootstrap))
+        return listens(self.ports["kafka"]) and wait_for(_serves_groups(self.bootstrap))
 
 
 def _java() -> Path:
@@ -143,12 +143,14 @@ def _java() -> Path:
     return Path(found.origin).parent / "java-runtime" / "bin" / "java"
 
 
-async def _has_broker(bootstrap: str) -> bool:
+async def _serves_groups(bootstrap: str) -> bool:
+    """Asking for a group's coordinator also has a new broker make its offsets topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
     try:
         await admin.start()
-        return bool((await admin.describe_cluster())["brokers"])
+        await admin.find_coordinator("sigstream-probe")
     except KafkaError:
         return False
     finally:
         await admin.close()
+    return True

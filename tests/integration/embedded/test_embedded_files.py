@@ -1,8 +1,13 @@
 """Where embedded servers find and keep their files: jars, places that another user can reach."""
 
+import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import asyncpg
 import pytest
@@ -11,35 +16,51 @@ from app.embedded import jars, reach
 from app.embedded.postgres import Postgres
 from app.errors import ServerDidNotStart
 
+JAR = b"the bytes of a jar"
 
-def test_a_jar_with_other_bytes_than_locked_is_fetched_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(jars, "LOCK", lock_of(tmp_path))
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where jars are kept, empty; they come from a Maven repository with one jar."""
+    folder = tmp_path / "maven" / "org" / "example" / "tool" / "1.0"
+    folder.mkdir(parents=True)
+    (folder / "tool-1.0.jar").write_bytes(JAR)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "maven"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setattr(jars, "REPOSITORIES", {"here": f"http://127.0.0.1:{server.server_port}"})
+        monkeypatch.setattr(jars, "LOCK", tmp_path / "jars.lock.toml")
+        Thread(target=server.serve_forever).start()
+        yield tmp_path / "sigstream" / "jars"
+        server.shutdown()
+
+
+def lock(sha256: str, name: str = "org.example:tool:1.0") -> None:
+    jars.LOCK.write_text(f'[jars]\n"{name}" = "{sha256}"\n')
+
+
+def test_a_jar_with_other_bytes_than_locked_is_fetched_anew(store: Path) -> None:
+    lock(hashlib.sha256(JAR).hexdigest())
     [jar] = jars.classpath()
-    content = jar.read_bytes()
-    jar.write_bytes(content[:100])
+    assert jar == store / "tool-1.0.jar"
+    jar.write_bytes(JAR[:5])
     assert jars.classpath() == [jar]
-    assert jar.read_bytes() == content
+    assert jar.read_bytes() == JAR
 
 
-def test_a_jar_that_comes_with_other_bytes_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(jars, "LOCK", lock_of(tmp_path, sha256="0" * 64))
-    with pytest.raises(ServerDidNotStart, match=r"jspecify:1.0.0 came with SHA-256 1fad.*says 0000"):
+def test_a_jar_that_comes_with_other_bytes_is_refused(store: Path) -> None:
+    lock("0" * 64)
+    found = hashlib.sha256(JAR).hexdigest()
+    with pytest.raises(ServerDidNotStart, match=rf"tool:1.0 came with SHA-256 {found}, jars.* says 0000"):
         jars.classpath()
-    assert list((tmp_path / "sigstream" / "jars").glob("*.jar")) == []
+    assert list(store.glob("*.jar")) == []
 
 
-def lock_of(directory: Path, sha256: str = "") -> Path:
-    """The real lock's line of its smallest jar."""
-    name, value = next(line.split(" = ") for line in jars.LOCK.read_text().splitlines() if "jspecify" in line)
-    lock = directory / "one-jar.lock.toml"
-    lock.write_text(f"[jars]\n{name} = {repr(sha256) if sha256 else value}\n")
-    return lock
+def test_a_jar_that_can_not_be_fetched_is_named(store: Path) -> None:
+    lock("0" * 64, name="org.example:missing:1.0")
+    with pytest.raises(ServerDidNotStart, match=r"missing:1\.0 can't be fetched"):
+        jars.classpath()
 
 
 async def test_postgres_runs_below_a_directory_that_only_its_owner_may_enter(tmp_path: Path) -> None:
