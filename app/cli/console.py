@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
+import structlog
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -45,6 +46,8 @@ def print_json(document: Any) -> None:
 def quiet_logging(settings: Settings) -> None:
     """Logging of a command: its own warnings; libraries stay silent, as the command says what failed."""
     configure_logging(settings.model_copy(update={"log_level": "warning"}), "cli")
+    # One process may run several commands (tests do), each with a stderr of its own.
+    structlog.configure(cache_logger_on_first_use=False)
     logging.getLogger().setLevel(logging.CRITICAL + 1)
 
 

@@ -9,17 +9,27 @@ from rich.table import Table
 
 from app.cli.console import out, print_json, quiet_logging
 from app.config import Settings
+from app.errors import ContractError
 from app.features_report import report
 
 
 def show_features(settings: Settings, path: Path, *, as_json: bool) -> None:
     """Print a block's figures and signals. Raises ConfigurationError or ContractError for a bad file."""
     quiet_logging(settings)
-    found: Any = report(path)
+    found = _report(path)
     if as_json:
         print_json(found)
         return
     out().print(Group(_figures(path, found), _signals(found["signals"])))
+
+
+def _report(path: Path) -> Any:
+    try:
+        return report(path)
+    except ContractError as error:
+        if str(path) in str(error):
+            raise
+        raise ContractError(f"{path}: {error}") from error
 
 
 def _figures(path: Path, found: dict[str, Any]) -> Table:
