@@ -21,6 +21,7 @@ _TRANSIENT = {
 
 _REMEDIES = {
     "28": "check user and password in SIGSTREAM_TIMESCALE_DSN, and pg_hba.conf of the server",
+    "53400": "raise what the message names, for the user or the server",
     "3D000": "create the database (`createdb`), or correct its name in SIGSTREAM_TIMESCALE_DSN",
     "42501": "grant the user CONNECT and TEMPORARY on the database, CREATE on the schema (for migrations; "
     "`CREATE EXTENSION timescaledb` may need a superuser once), and all on the table signals",
@@ -72,15 +73,12 @@ def of(error: BaseException, server: str) -> SigstreamError | None:
 
 def _of_state(error: asyncpg.PostgresError, server: str) -> SigstreamError:
     state = error.sqlstate or ""
-    if (meaning := _lookup(_TRANSIENT, state)) is not None:
-        return Transient(f"{server} can't do it now ({state} {error}): {meaning}")
-    if (remedy := _lookup(_REMEDIES, state)) is not None:
-        return ConfigurationError(f"{server} refuses ({state} {error}): {remedy}")
+    for key in (state, state[:2]):
+        if key in _TRANSIENT:
+            return Transient(f"{server} can't do it now ({state} {error}): {_TRANSIENT[key]}")
+        if key in _REMEDIES:
+            return ConfigurationError(f"{server} refuses ({state} {error}): {_REMEDIES[key]}")
     return Terminal(f"{server} refuses ({state} {error}): see the server's log")
-
-
-def _lookup(table: dict[str, str], state: str) -> str | None:
-    return table.get(state) or table.get(state[:2])
 
 
 def _say(error: BaseException) -> str:
