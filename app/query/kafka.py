@@ -76,8 +76,8 @@ class Reader:
     async def group(self, name: str) -> tuple[str, int]:
         """State in Kafka's words ("Dead": never seen) and number of members.
 
-        One group a request: aiokafka 0.14.0 reads version 3 of the answer as version 2, which fails at
-        the second group (tests/integration/cli/test_status.py).
+        One group a request: aiokafka 0.14.0 reads version 3 of the answer as version 2, and from the
+        second group on finds nonsense (tests/integration/cli/test_cli_status.py).
         """
         described = (await _patiently(lambda: self._admin.describe_consumer_groups([name])))[0].groups[0]
         return described[2], len(described[5])

@@ -29,6 +29,13 @@ class Step(NamedTuple):
     rank: int
 
 
+def names_signals(settings: Settings, step: Step) -> bool:
+    """Whether it speaks of single signals: a block, or that a batch is settled, does not."""
+    return step.topic not in {
+        settings.topic(name) for name in ("blocks", "block-features", "signals.settled")
+    }
+
+
 def steps_of(settings: Settings, records: Iterable[Record], name: str | None) -> Iterator[Step]:
     """A step for each record that speaks of `name` (None: of any signal of the batch)."""
     for record in records:

@@ -14,7 +14,7 @@ from app.config import Settings
 from app.errors import ContractError, Terminal
 from app.model.keys import batch_key, canonical_symbol, canonical_ts, identifier, partition_of
 from app.query.kafka import Reader
-from app.query.steps import Step, block_hashes, origin_of, steps_of
+from app.query.steps import Step, block_hashes, names_signals, origin_of, steps_of
 from app.streaming.record import REKEYED, Record
 
 BEFORE_MS = 3_600_000
@@ -56,7 +56,7 @@ async def trace(settings: Settings, reader: Reader, key: TraceKey) -> list[Step]
     records = await _signal_records(settings, reader, key)
     records += await _block_records(settings, reader, records, key)
     steps = sorted(steps_of(settings, records, key.name), key=lambda step: (step.at, step.rank))
-    if not steps:
+    if not any(names_signals(settings, step) for step in steps):
         raise Terminal(
             f"nothing is known of {key}: check the spelling (`sigstream signals` lists what is stored), "
             f"or its records are older than what topics of namespace {settings.namespace} keep"
