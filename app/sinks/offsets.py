@@ -37,6 +37,8 @@ class Owned:
     beside: Beside = field(default_factory=Beside)
     seen_origin: int | None = None
     """Origin of the last record read."""
+    next_offset: int = 0
+    """Of the next record to read."""
     acquired: bool = False
 
 
@@ -61,12 +63,12 @@ async def read_committed(
 
 def _owned(tp: TopicPartition, found: OffsetAndMetadata | None, beginning: int) -> Owned:
     if found is None or found.offset < 0:
-        return Owned(beginning)
+        return Owned(beginning, next_offset=beginning)
     beside = _read(found.metadata)
     if found.offset < beginning:
         log.error("records expired unread", partition=tp.partition, committed=found.offset, first=beginning)
-        return Owned(beginning, beside, beside.origin)
-    return Owned(found.offset, beside, beside.origin)
+        return Owned(beginning, beside, beside.origin, beginning)
+    return Owned(found.offset, beside, beside.origin, found.offset)
 
 
 def _read(metadata: str | None) -> Beside:

@@ -149,16 +149,23 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         raise AssertionError("pauses have no end")
 
     async def _poll(self, wait_s: float) -> None:
-        """Read for up to `wait_s`; what crosses a rebalance is dropped, and read again."""
+        """Read for up to `wait_s`.
+
+        A call that crosses a rebalance may return records of before or after it: they are dropped,
+        and read again from where the new assignment starts.
+        """
         epoch = self._epoch
         found = await self._consumer.getmany(timeout_ms=int(wait_s * 1000))
-        if epoch != self._epoch:
-            return
         for tp, records in found.items():
             mine = self._owned.get(tp)
-            if mine is not None:
-                for record in records:
-                    self._batch.add(await self._read(of_aiokafka(record), mine))
+            if mine is None:
+                continue
+            if epoch != self._epoch:
+                self._consumer.seek(tp, mine.next_offset)
+                continue
+            for record in records:
+                self._batch.add(await self._read(of_aiokafka(record), mine))
+                mine.next_offset = record.offset + 1
 
     async def _read(self, record: Record, mine: Owned) -> Entry:
         origin = record.header_int(ORIGIN_OFFSET)

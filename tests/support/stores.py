@@ -1,0 +1,141 @@
+"""What is in a store, read by a client of the test's own."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import asyncpg
+from google.api_core.exceptions import NotFound
+
+from app.config import Settings
+from app.embedded.bigquery import BigQuery
+from app.embedded.postgres import Postgres
+from app.sinks.bigquery.config import BigQueryConfig
+
+Key = tuple[str, str, str, str]
+"""provider, symbol, ts (canonical), name."""
+
+
+class Store(Protocol):
+    """A sink's store, as a test looks into it."""
+
+    sink: str
+
+    async def settings(self, base: Settings) -> Settings:
+        """The base with this store's address, and room of the test's own in it."""
+        ...
+
+    async def rows(self) -> Counter[Key]:
+        """Keys and how often each is stored; empty while there is no table."""
+        ...
+
+    async def value(self, key: Key) -> tuple[float, int]:
+        """Latest value and version of a key."""
+        ...
+
+
+class SqliteStore:
+    """The file, opened read-only."""
+
+    sink = "sqlite"
+
+    async def settings(self, base: Settings) -> Settings:
+        self._file = base.sqlite_file
+        return base
+
+    async def rows(self) -> Counter[Key]:
+        return Counter(
+            tuple(row) for row in await asyncio.to_thread(self._all, "SELECT provider, symbol, ts, name")
+        )
+
+    async def value(self, key: Key) -> tuple[float, int]:
+        found = await asyncio.to_thread(self._all, "SELECT provider, symbol, ts, name, value, version")
+        return {tuple(row[:4]): (row[4], row[5]) for row in found}[key]
+
+    def _all(self, select: str) -> list[Any]:
+        if not self._file.exists():
+            return []
+        connection = sqlite3.connect(f"file:{self._file}?mode=ro", uri=True, timeout=10)
+        try:
+            return connection.execute(f"{select} FROM signals").fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            raise
+        finally:
+            connection.close()
+
+
+class PostgresStore:
+    """A database of the test's own on the shared server."""
+
+    sink = "timescale"
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+
+    async def settings(self, base: Settings) -> Settings:
+        connection = await asyncpg.connect(self._server.dsn)
+        await connection.execute(f'CREATE DATABASE "{base.namespace}"')
+        await connection.close()
+        self._dsn = urlsplit(self._server.dsn)._replace(path=f"/{base.namespace}").geturl()
+        return base.model_copy(update={"timescale_dsn": self._dsn})
+
+    async def rows(self) -> Counter[Key]:
+        return Counter(tuple(row) for row in await self._all("provider, symbol, " + PG_TS + ", name"))
+
+    async def value(self, key: Key) -> tuple[float, int]:
+        found = await self._all("provider, symbol, " + PG_TS + ", name, value, version")
+        return {tuple(row)[:4]: (row[4], row[5]) for row in found}[key]
+
+    async def _all(self, columns: str) -> list[Any]:
+        connection = await asyncpg.connect(self._dsn)
+        try:
+            return list(await connection.fetch(f"SELECT {columns} FROM signals"))
+        except asyncpg.UndefinedTableError:
+            return []
+        finally:
+            await connection.close()
+
+
+PG_TS = """to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+class BigQueryStore:
+    """A dataset of the test's own on the emulator; rows are those of the history table, not of the view."""
+
+    sink = "bigquery"
+
+    def __init__(self, server: BigQuery) -> None:
+        self._server = server
+
+    async def settings(self, base: Settings) -> Settings:
+        update = {**self._server.settings(), "bigquery_dataset": base.namespace}
+        changed = base.model_copy(update=update)
+        self._config = BigQueryConfig.of(changed)
+        self._client = self._config.rest_client()
+        return changed
+
+    async def rows(self) -> Counter[Key]:
+        found = await self._all(
+            f"SELECT provider, symbol, {BQ_TS} AS ts, name FROM `{self._config.table_id}`"
+        )
+        return Counter((row["provider"], row["symbol"], row["ts"], row["name"]) for row in found)
+
+    async def value(self, key: Key) -> tuple[float, int]:
+        found = await self._all(
+            f"SELECT provider, symbol, {BQ_TS} AS ts, name, value, version FROM `{self._config.view_id}`"
+        )
+        rows = {(r["provider"], r["symbol"], r["ts"], r["name"]): (r["value"], r["version"]) for r in found}
+        return rows[key]
+
+    async def _all(self, sql: str) -> list[Any]:
+        try:
+            return await asyncio.to_thread(lambda: list(self._client.query_and_wait(sql)))
+        except NotFound:
+            return []
+
+
+BQ_TS = "FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E6SZ', ts)"
