@@ -53,7 +53,7 @@ def run_demo(settings: Settings, deadline_s: float) -> int:
     """
     quiet_logging(settings)
     started = time.monotonic()
-    with _display() as display, _WorkerLog(settings.data_dir / "demo.log") as log:
+    with _display() as display, _WorkerLog(_log_file(settings)) as log:
         say = _sayer(display, log.path)
         say("starting servers and workers")
         up = Up(settings, write=log.write)
@@ -105,7 +105,10 @@ async def _until_joined(settings: Settings, say: Say) -> None:
             return
         say(f"waiting for workers: {', '.join(missing)}")
         if time.monotonic() > deadline:
-            raise Terminal(f"workers {', '.join(missing)} have not joined their groups within {START_S:g} s")
+            raise Terminal(
+                f"workers {', '.join(missing)} have not joined their groups within {START_S:g} s: "
+                f"see their output in {_log_file(settings)}"
+            )
         await asyncio.sleep(POLL_S)
 
 
@@ -138,7 +141,10 @@ async def _until_settled(settings: Settings, sent: Sent, deadline_s: float, say:
         except Transient as error:  # a server that the supervisor is starting again
             say(str(error))
         if time.monotonic() > deadline:
-            raise Terminal(f"not settled within {deadline_s:g} s: {_open(status, missing)}")
+            raise Terminal(
+                f"not settled within {deadline_s:g} s ({_open(status, missing)}): see the workers' output in "
+                f"{_log_file(settings)}, or wait longer with --deadline"
+            )
         say(_open(status, missing))
         await asyncio.sleep(POLL_S)
 
@@ -173,6 +179,10 @@ async def _history(settings: Settings) -> int | None:
     from app.sinks.bigquery import BigQueryConfig
 
     return await open_store(settings, "bigquery").count(f"`{BigQueryConfig.of(settings).table_id}`")
+
+
+def _log_file(settings: Settings) -> Path:
+    return settings.data_dir / "demo.log"
 
 
 class _WorkerLog:
