@@ -17,6 +17,7 @@ from app.sinks.contract import START, Log, signal
 from app.sinks.timescale import TimescaleConfig, TimescaleSink, schema
 from tests.timescaledb.wasm_server import WasmServer
 
+LIMIT = "max_tuples_decompressed_per_dml_transaction"
 INDEXES = {
     "signals_pkey": "(provider, symbol, ts, name)",
     "signals_series": "(provider, symbol, name, ts DESC)",
@@ -125,12 +126,33 @@ async def test_an_upsert_into_a_compressed_chunk(dsn: str) -> None:
     assert await _run(dsn, compressed) is True
 
 
-async def test_the_sinks_sessions_may_decompress_without_limit(dsn: str) -> None:
+async def test_copy_into_a_compressed_chunk_sees_what_is_there(dsn: str) -> None:
+    """The sink copies straight into the table, and counts on the refusal of a key that is known."""
+    await _write(dsn, Log(), *(signal(1, name=f"s{i}") for i in range(20)))
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("SELECT compress_chunk(c) FROM show_chunks('signals') c")
+    columns = "provider, symbol, ts, name"
+    # The server's own files: COPY from the client is what this build can't do.
+    await connection.execute(f"COPY (SELECT {columns} FROM signals LIMIT 5) TO '/tmp/known.csv' CSV")
+    new = "SELECT provider, symbol, ts, name || '.new' FROM signals LIMIT 5"
+    await connection.execute(f"COPY ({new}) TO '/tmp/new.csv' CSV")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(f"COPY signals ({columns}) FROM '/tmp/known.csv' CSV")
+    assert await connection.execute(f"COPY signals ({columns}) FROM '/tmp/new.csv' CSV") == "COPY 5"
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(f"COPY signals ({columns}) FROM '/tmp/new.csv' CSV")
+    assert await connection.fetchval("SELECT count(*) FROM signals") == 25
+    await connection.close()
+
+
+async def test_the_sinks_sessions_decompress_without_limit_and_compare_what_they_copy(dsn: str) -> None:
     sink = sink_of(dsn)
     await sink.open()
     async with sink._session() as connection:
-        query = "SHOW timescaledb.max_tuples_decompressed_per_dml_transaction"
-        assert await connection.fetchval(query) == "0"
+        query = "SELECT setting, source FROM pg_settings WHERE name = 'timescaledb.' || $1"
+        assert tuple(await connection.fetchrow(query, LIMIT)) == ("0", "session")
+        direct = await connection.fetchrow(query, "enable_direct_compress_copy")
+        assert tuple(direct) == ("off", "session")
     await sink.close()
 
 
@@ -143,9 +165,9 @@ async def test_a_session_with_the_limit_says_what_is_wrong(dsn: str) -> None:
     sink = sink_of(dsn)
     await sink.open()
     async with sink._session() as connection:
-        await connection.execute("SET timescaledb.max_tuples_decompressed_per_dml_transaction = 5")
+        await connection.execute(f"SET timescaledb.{LIMIT} = 5")
     changed = log.record(*(signal(2, name=name) for name in names))
-    with pytest.raises(ConfigurationError, match=r"max_tuples_decompressed_per_dml_transaction"):
+    with pytest.raises(ConfigurationError, match=LIMIT):
         await sink.write([changed])
     assert await _outcomes(sink, changed) == ["updated"] * 20, "a new session has no limit"
     await sink.close()

@@ -13,6 +13,7 @@ from app.sinks.statements import load
 from app.sinks.timescale import schema
 from app.sinks.timescale.config import TimescaleConfig
 from app.sinks.timescale.errors import translated
+from app.sinks.timescale.expectation import Expectation
 from app.sinks.timescale.upsert import Upsert
 
 SQL = load(Path(__file__).with_name("statements.sql"))
@@ -27,6 +28,7 @@ class TimescaleSink(Sink):
         self._config = config
         self._server = _describe(config.dsn)
         self._pool: asyncpg.Pool | None = None
+        self._expectation = Expectation()
 
     async def open(self) -> None:
         """Migrate and connect. Raises Transient without a server, ConfigurationError when it refuses us."""
@@ -48,7 +50,8 @@ class TimescaleSink(Sink):
         if not rows:
             return [[] for _ in records]
         async with self._session() as connection:
-            written = await Upsert(connection, SQL, self._config.batch_threshold).store(rows)
+            upsert = Upsert(connection, SQL, self._config.batch_threshold, self._expectation)
+            written = await upsert.store(rows)
         return answer(records, written)
 
     async def health(self) -> None:
@@ -100,8 +103,7 @@ class TimescaleSink(Sink):
 
 async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.execute(SQL["create_incoming"])
-    if await connection.fetchval(SQL["has_extension"]):
-        await connection.execute(SQL["decompress_freely"])
+    await connection.execute(SQL["set_session"])
 
 
 async def _keep_session(connection: asyncpg.Connection) -> None:

@@ -79,10 +79,11 @@ SELECT signal_id::text, version, digest
 FROM signals JOIN unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])
      AS wanted (provider, symbol, ts, name) USING (provider, symbol, ts, name);
 
--- name: has_extension
-SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb';
-
--- name: decompress_freely
--- For the session: an upsert into a compressed chunk unpacks the segments it meets, by default
--- at most 100,000 tuples a statement; a backfill of a dense chunk needs more. 0: no limit.
-SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', false);
+-- name: set_session
+-- Once a connection, where the extension is. An upsert into a compressed chunk unpacks the segments it
+-- meets, by default at most 100,000 tuples a statement; a backfill of a dense chunk needs more (0: no
+-- limit). Rows that COPY compresses at once would not be compared with those that are there.
+SELECT set_config(name, value, false)
+FROM (VALUES ('timescaledb.max_tuples_decompressed_per_dml_transaction', '0'),
+             ('timescaledb.enable_direct_compress_copy', 'off')) AS wanted (name, value)
+WHERE name IN (SELECT name FROM pg_settings);

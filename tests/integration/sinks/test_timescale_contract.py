@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from app.embedded.postgres import Postgres
-from app.model.keys import read_ts, signal_id
+from app.model.keys import read_ts, signal_id, write_ts
+from app.model.receipt import Outcome
 from app.model.signal import Signal
 from app.sinks.base import Sink
 from app.sinks.contract import START, TS, Key, Latest, Log, SinkContract, signal
@@ -102,6 +103,23 @@ class TestBothPaths(SinkContract):
         (said,) = await sink.write([record])
         assert [one.outcome for one in said] == ["inserted", "rejected", "inserted"]
         assert state in (said[1].reason or "")
+
+    async def test_a_run_of_new_signals_ends_in_known_and_refused_ones(self, sink: Sink, log: Log) -> None:
+        """Straight COPY is expected to work after the first writes, and then does not."""
+        size = 1200
+        times = [write_ts(START + timedelta(minutes=i)) for i in range(4)]
+        new = [log.record(*(signal(name=f"s{i}") for i in range(size)), ts=ts) for ts in times]
+        undated = log.record(*(signal(name=f"t{i}", created_at=None) for i in range(size)))
+        for record in (*new[:3], undated):
+            assert await self.written(sink, record) == [[Outcome.INSERTED] * size]
+        changed = log.record(*(signal(i % 2 + 1, name=f"s{i}") for i in range(size)))
+        said = await self.written(sink, changed, new[3])
+        assert said == [[Outcome.UNCHANGED, Outcome.UPDATED] * (size // 2), [Outcome.INSERTED] * size]
+        bad = [signal(name=f"u{i}", confidence=7.0 if i == 700 else 1.0) for i in range(size)]
+        (outcomes,) = await self.written(sink, log.record(*bad))
+        assert [i for i, one in enumerate(outcomes) if one is not Outcome.INSERTED] == [700]
+        count = await self.reader.fetchval("SELECT count(*) FROM signals WHERE symbol = $1", log.symbol)
+        assert count == 6 * size - 1
 
     async def test_many_refused_among_many(self, sink: Sink, log: Log) -> None:
         signals = [signal(name=f"s{i}", confidence=2.0 if i % 100 == 0 else 1.0) for i in range(2000)]
