@@ -1,5 +1,6 @@
 """What the benches with servers share: a place, servers of their own, contenders as processes."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ STOP_S = 20.0
 @contextmanager
 def temporary_place() -> Iterator[Path]:
     """A directory for servers and workers; the user that PostgreSQL runs as may pass through it."""
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it warns of what it tries again
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
     directory = Path(tempfile.mkdtemp(prefix="sigstream-bench-"))
     directory.chmod(0o711)
@@ -65,7 +67,9 @@ def running(
 def _expect_alive(process: subprocess.Popen[bytes], log: Path) -> None:
     if process.poll() is not None:
         tail = log.read_text(errors="replace")[-3000:]
-        raise RuntimeError(f"{process.args!r} ended with exit code {process.returncode}; its log ends:\n{tail}")
+        raise RuntimeError(
+            f"{process.args!r} ended with exit code {process.returncode}; its log ends:\n{tail}"
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -21,7 +21,9 @@ COLUMNS = (
     "confidence", "metadata", "version", "digest", "created_at",
 )  # fmt: skip
 KEY = ("provider", "symbol", "ts", "name")
-STAGE = f"CREATE TEMP TABLE stage ON COMMIT DELETE ROWS AS SELECT {', '.join(COLUMNS)} FROM signals WITH NO DATA"
+STAGE = (
+    f"CREATE TEMP TABLE stage ON COMMIT DELETE ROWS AS SELECT {', '.join(COLUMNS)} FROM signals WITH NO DATA"
+)
 MERGE = f"""
     INSERT INTO signals ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM stage
     ON CONFLICT ({", ".join(KEY)}) DO UPDATE

@@ -48,7 +48,7 @@ from bench._setup import bench_settings, product_worker, program, running, tempo
 from bench._signals import NAMES, forwarded, one_by_one, whole, with_origins  # noqa: E402
 
 GOAL, GOAL_QUIX, GOAL_P95_MS = 1.2, 3.0, 100.0
-WITHIN_S = 600.0
+WITHIN_S = 300.0
 PARTITIONS = 8
 WRITE = 5000
 ONES = "shared.ones"
