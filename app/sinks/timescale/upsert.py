@@ -1,7 +1,6 @@
 """How rows get into the table: in bulk; one by one only where the table refuses some."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import asyncpg
@@ -11,8 +10,6 @@ from app.sinks.base import Written
 from app.sinks.rows import COLUMNS, Collapsed, Known, Row, collapse, in_order, replay
 from app.sinks.timescale.errors import ROW_ERRORS, refused
 from app.sinks.timescale.expectation import Expectation
-
-Put = Callable[[list[Row]], Awaitable[list[Written]]]
 
 _INSERTED, _UPDATED = Written(Outcome.INSERTED), Written(Outcome.UPDATED)
 _RETRACTED, _UNCHANGED = Written(Outcome.RETRACTED), Written(Outcome.UNCHANGED)
@@ -41,25 +38,21 @@ class Upsert:
         In bulk first, the conflicts second, the bad rows last: the common case is the fastest.
         """
         collapsed = collapse(rows)
-        large = len(collapsed.winners) >= self._threshold
         try:
-            if large and self._expectation.all_new and not collapsed.rivals:
-                with suppress(asyncpg.UniqueViolationError):
-                    return await self._copy_new(rows)
-                self._expectation.saw(all_new=False)
-            async with self._connection.transaction():
-                return await self._at_once(rows, collapsed, self._merge if large else self._unnest)
+            return await self._in_bulk(rows, collapsed)
         except ROW_ERRORS as error:
             if refused(error) is None:
                 raise
         async with self._connection.transaction():
             return await self._isolating(rows, collapsed)
 
-    async def _at_once(self, rows: list[Row], collapsed: Collapsed, put: Put) -> list[Written]:
+    async def _in_bulk(self, rows: list[Row], collapsed: Collapsed) -> list[Written]:
+        put = self._copy if len(collapsed.winners) >= self._threshold else self._unnest
         if not collapsed.rivals:
             return await put(rows)
-        known = await self._look_up(collapsed)
-        written = [[one] for one in await put(collapsed.winners)]
+        async with self._connection.transaction():
+            known = await self._look_up(collapsed)
+            written = [[one] for one in await put(collapsed.winners)]
         found = dict(zip((row.signal_id for row in collapsed.winners), written, strict=True))
         found |= {key: replay(rivals, known.get(key)) for key, rivals in collapsed.rivals.items()}
         return in_order(rows, found)
@@ -85,8 +78,18 @@ class Upsert:
         middle = len(rows) // 2
         return [*await self._bisect(rows[:middle]), *await self._bisect(rows[middle:])]
 
-    async def _copy_new(self, rows: list[Row]) -> list[Written]:
-        """Straight into the table. Raises UniqueViolationError, and writes nothing, if a key is there."""
+    async def _copy(self, rows: list[Row]) -> list[Written]:
+        if self._expectation.all_new:
+            try:
+                async with self._connection.transaction():
+                    return await self._insert(rows)
+            except asyncpg.UniqueViolationError:
+                self._expectation.saw(all_new=False)
+        async with self._connection.transaction():
+            return await self._merge(rows)
+
+    async def _insert(self, rows: list[Row]) -> list[Written]:
+        """COPY straight into the table. Raises UniqueViolationError when a key is there."""
         now = datetime.now(UTC)
         dated = [row if row.created_at is not None else row._replace(created_at=now) for row in rows]
         await self._connection.copy_records_to_table("signals", records=dated, columns=COLUMNS)
