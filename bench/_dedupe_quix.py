@@ -4,6 +4,8 @@
 at-least-once, RocksDB state with a changelog topic, checkpoints every 5 s.
 """
 
+from __future__ import annotations
+
 import sys
 from hashlib import blake2b
 from typing import Any
@@ -20,7 +22,7 @@ def digest_of(signal: dict[str, Any]) -> int:
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big") >> 1
 
 
-def is_new(signal: dict[str, Any], state: State) -> bool:
+def is_new(signal: dict[str, Any], state: State[Any, Any]) -> bool:
     """Whether the signal of this key (the message's key is provider|symbol|ts) is new or changed."""
     digest = digest_of(signal)
     if state.get(signal["name"]) == digest:
@@ -29,7 +31,7 @@ def is_new(signal: dict[str, Any], state: State) -> bool:
     return True
 
 
-def only_new(batch: dict[str, Any], state: State) -> dict[str, Any]:
+def only_new(batch: dict[str, Any], state: State[Any, Any]) -> dict[str, Any]:
     """The batch with its new and changed signals; all that is known of a batch is one entry."""
     known: dict[str, int] = state.get("names") or {}
     fresh = []

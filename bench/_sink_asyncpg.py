@@ -5,7 +5,6 @@ temporary table, then a merge by version, then the commit. It sends no receipts,
 sets no bad row apart, and takes the identities from the records.
 """
 
-import asyncio
 import sys
 from datetime import datetime
 from typing import Any

@@ -29,12 +29,12 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app.config import Settings  # noqa: E402
-from app.embedded.kafka import Kafka  # noqa: E402
-from bench._broker import Broker, Message  # noqa: E402
-from bench._harness import in_turn, medians, report, steady_rate  # noqa: E402
-from bench._setup import bench_settings, product_worker, program, running, temporary_place  # noqa: E402
-from bench._signals import NAMES, one_by_one, whole, with_repeats  # noqa: E402
+from app.config import Settings
+from app.embedded.kafka import Kafka
+from bench._broker import Broker, Message
+from bench._harness import in_turn, medians, report, steady_rate
+from bench._setup import bench_settings, product_worker, program, running, temporary_place
+from bench._signals import NAMES, one_by_one, whole, with_repeats
 
 GOAL = 5.0
 REPEATED = 0.2

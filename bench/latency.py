@@ -24,15 +24,15 @@ from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app.config import Settings  # noqa: E402
-from app.model.receipt import RECEIPT_DECODER  # noqa: E402
-from app.sources.ingest import BlockProducer, read_block  # noqa: E402
-from app.sources.simulator import CHAIN, simulate  # noqa: E402
-from app.streaming.record import CORRELATION_ID  # noqa: E402
-from app.supervisor import Up  # noqa: E402
-from bench._broker import Broker  # noqa: E402
-from bench._harness import report  # noqa: E402
-from bench._setup import bench_settings, temporary_place  # noqa: E402
+from app.config import Settings
+from app.model.receipt import RECEIPT_DECODER
+from app.sources.ingest import BlockProducer, read_block
+from app.sources.simulator import CHAIN, simulate
+from app.streaming.record import CORRELATION_ID
+from app.supervisor import Up
+from bench._broker import Broker
+from bench._harness import report
+from bench._setup import bench_settings, temporary_place
 
 GOAL_S = 0.5
 WARM_UP = 10

@@ -34,18 +34,18 @@ import asyncpg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app.config import Settings  # noqa: E402
-from app.embedded.kafka import Kafka  # noqa: E402
-from app.embedded.postgres import Postgres  # noqa: E402
-from app.embedded.server import start_all, stop_all  # noqa: E402
-from app.model.signal import ENCODER  # noqa: E402
-from app.sinks.base import SinkRecord  # noqa: E402
-from app.sinks.timescale import TimescaleConfig, TimescaleSink  # noqa: E402
-from app.sinks.timescale.schema import upgrade  # noqa: E402
-from bench._broker import Broker, Message  # noqa: E402
-from bench._harness import in_turn, medians, report, steady_rate  # noqa: E402
-from bench._setup import bench_settings, product_worker, program, running, temporary_place  # noqa: E402
-from bench._signals import NAMES, forwarded, one_by_one, whole, with_origins  # noqa: E402
+from app.config import Settings
+from app.embedded.kafka import Kafka
+from app.embedded.postgres import Postgres
+from app.embedded.server import start_all, stop_all
+from app.model.signal import ENCODER
+from app.sinks.base import SinkRecord
+from app.sinks.timescale import TimescaleConfig, TimescaleSink
+from app.sinks.timescale.schema import upgrade
+from bench._broker import Broker, Message
+from bench._harness import in_turn, medians, report, steady_rate
+from bench._setup import bench_settings, product_worker, program, running, temporary_place
+from bench._signals import NAMES, forwarded, one_by_one, whole, with_origins
 
 GOAL, GOAL_QUIX, GOAL_P95_MS = 1.2, 3.0, 100.0
 WITHIN_S = 300.0
