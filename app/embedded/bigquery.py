@@ -42,12 +42,22 @@ class BigQuery(Server):
 
     def _environment(self) -> dict[str, str]:
         # DuckDB looks for its extensions below the home directory.
-        return {**super()._environment(), "HOME": str(_extensions_home())}
+        # Without days of time travel there is no copy of the table for each append.
+        travel = {"BQEMU_TIME_TRAVEL_RETENTION_DAYS": "0"}
+        return {**super()._environment(), **travel, "HOME": str(_extensions_home())}
 
     def _command(self) -> list[str]:
         ports = [f"--rest-port={self.ports['rest']}", f"--grpc-port={self.ports['grpc']}"]
         data = ["--persistent", f"--data-dir={self.directory / 'data'}", f"--project={PROJECT}"]
-        return [sys.executable, "-m", "bqemulator", "start", *ports, *data, "--log-level=warning"]
+        return [
+            sys.executable,
+            "-m",
+            "app.embedded.bigquery_process",
+            "start",
+            *ports,
+            *data,
+            "--log-level=warning",
+        ]
 
     def _answers(self) -> bool:
         return listens(self.ports["grpc"]) and _is_ready(f"{self.settings()['bigquery_rest']}/readyz")
