@@ -2,10 +2,10 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
@@ -116,10 +116,25 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The process's settings; addresses that are not set come from the running `sigstream up`."""
+    """The process's settings; addresses that are not set come from the running `sigstream up`.
+
+    Raises ConfigurationError that names the variable and what it held.
+    """
+    try:
+        return _load()
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(map(_explain, error.errors()))) from None
+
+
+def _load() -> Settings:
     found = Settings()
     file = found.data_dir / SERVERS_FILE
     if not file.exists():
         return found
     running = {k: v for k, v in orjson.loads(file.read_bytes()).items() if getattr(found, k, None) is None}
     return Settings(**{**found.model_dump(exclude_unset=True), **running})
+
+
+def _explain(error: Any) -> str:
+    name = "_".join(str(part) for part in error["loc"][:1]).upper()
+    return f"SIGSTREAM_{name} is {error['input']!r}: {error['msg']}"

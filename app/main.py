@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.guard import GuardedGroup, load_settings
+from app.cli.guard import GuardedGroup
+from app.config import settings
 
 app = typer.Typer(
     name="sigstream",
@@ -28,7 +29,7 @@ def up() -> None:
     """Run servers that are not configured, and all workers, on this machine until Ctrl-C."""
     from app.supervisor import run_up
 
-    raise typer.Exit(run_up(load_settings()))
+    raise typer.Exit(run_up(settings()))
 
 
 @app.command()
@@ -38,7 +39,7 @@ def demo(
     """Start everything, send 102 blocks through it, and compare what the stores hold."""
     from app.cli.demo import run_demo
 
-    raise typer.Exit(run_demo(load_settings(), deadline))
+    raise typer.Exit(run_demo(settings(), deadline))
 
 
 @app.command()
@@ -49,7 +50,7 @@ def worker(
     """Run one worker in this process: `worker dedupe`, `worker sink sqlite`."""
     from app.cli.worker import become, command_of
 
-    become(command_of(name, sink), load_settings())
+    become(command_of(name, sink), settings())
 
 
 @ingest.command("files")
@@ -63,7 +64,7 @@ def ingest_files(
     """Send blocks from files."""
     from app.cli.ingest import ingest_files
 
-    raise typer.Exit(0 if ingest_files(load_settings(), paths, chain, isolated=isolated) else 1)
+    raise typer.Exit(0 if ingest_files(settings(), paths, chain, isolated=isolated) else 1)
 
 
 @ingest.command("simulate")
@@ -75,7 +76,7 @@ def ingest_simulation(
     """Send blocks of the simulator."""
     from app.cli.ingest import ingest_simulation
 
-    raise typer.Exit(0 if ingest_simulation(load_settings(), blocks, seed, chain) else 1)
+    raise typer.Exit(0 if ingest_simulation(settings(), blocks, seed, chain) else 1)
 
 
 @app.command()
@@ -83,7 +84,7 @@ def status(as_json: AsJson = False) -> None:
     """Topics, consumer groups and their lag, and what each sink still owes."""
     from app.cli.status import show_status
 
-    show_status(load_settings(), as_json=as_json)
+    show_status(settings(), as_json=as_json)
 
 
 @app.command()
@@ -99,7 +100,7 @@ def signals(
     from app.cli.signals import show_signals
     from app.query.signals import Wanted
 
-    show_signals(load_settings(), store, Wanted(symbol, provider, name, limit), as_json=as_json)
+    show_signals(settings(), store, Wanted(symbol, provider, name, limit), as_json=as_json)
 
 
 @app.command()
@@ -110,7 +111,7 @@ def trace(
     """One signal's way: which stage, which sink, when, and if not, why not."""
     from app.cli.trace import show_trace
 
-    show_trace(load_settings(), key, as_json=as_json)
+    show_trace(settings(), key, as_json=as_json)
 
 
 @app.command()
@@ -121,7 +122,7 @@ def features(
     """What is computed from one block, without any server."""
     from app.cli.features import show_features
 
-    show_features(load_settings(), file, as_json=as_json)
+    show_features(settings(), file, as_json=as_json)
 
 
 def main() -> None:

@@ -4,11 +4,9 @@ import sys
 from typing import Any
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from app.config import Settings, settings
-from app.errors import ConfigurationError, SigstreamError
+from app.errors import SigstreamError
 
 
 class GuardedGroup(TyperGroup):
@@ -26,16 +24,3 @@ def fail(message: str) -> None:
     """Say why on stderr and leave with exit code 1."""
     sys.stderr.write(f"Error: {message}\n")
     raise typer.Exit(1)
-
-
-def load_settings() -> Settings:
-    """The process's settings. Raises ConfigurationError that names the variable and what it held."""
-    try:
-        return settings()
-    except ValidationError as error:
-        raise ConfigurationError("; ".join(_explain(e) for e in error.errors())) from None
-
-
-def _explain(error: Any) -> str:
-    name = "_".join(str(part) for part in error["loc"][:1]).upper()
-    return f"SIGSTREAM_{name} is {error['input']!r}: {error['msg']}"

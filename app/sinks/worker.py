@@ -24,6 +24,9 @@ from app.streaming.topics import BLOCK_BYTES, DEAD_LETTER_BYTES, ensure_topics, 
 
 log = structlog.get_logger()
 
+CLOSE_WAIT_S = 10.0
+MOST_FENCED = 5
+"""Tries after which a worker that keeps being fenced stops: by then a rebalance would have come."""
 REVOKE_WAIT_S = 3.0
 """How long a rebalance waits for a write that is under way."""
 
@@ -75,9 +78,17 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._flush()
             await self._flush()
         finally:
-            await self._consumer.stop()
-            await self._producer.stop()
-            await self._sink.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        """aiokafka 0.14's consumer may wait for ever when it is stopped just after a rebalance."""
+        try:
+            async with asyncio.timeout(CLOSE_WAIT_S):
+                await self._consumer.stop()
+        except TimeoutError:
+            log.warning("consumer not stopped in time", sink=self._sink.name)
+        await self._producer.stop()
+        await self._sink.close()
 
     def _clients(self) -> tuple[AIOKafkaConsumer, AIOKafkaProducer]:
         servers = self._config.need_kafka()
@@ -211,6 +222,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _write(self, entries: list[Entry]) -> tuple[list[Entry], list[list[Written]]]:
         """Try until the sink has taken all that is still this worker's."""
+        fenced = 0
         for pause in pauses(self._config.sink_retry_cap_s):
             entries = [entry for entry in entries if self._is_mine(entry)]
             contents = [entry.content for entry in entries if entry.content is not None]
@@ -219,6 +231,12 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
                 return entries, await self._sink.write(contents) if contents else []
             except Transient as error:
                 log.warning("sink waits", sink=self._sink.name, reason=str(error), next_try_s=pause)
+            except Fenced as error:
+                fenced += 1
+                if fenced == MOST_FENCED:
+                    raise
+                self._acquire_again()
+                log.warning("fenced", sink=self._sink.name, reason=str(error), next_try_s=pause)
             if not await self._wait(pause):
                 return [], []
         raise AssertionError("pauses have no end")
@@ -235,6 +253,11 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             if not mine.acquired:
                 await self._sink.acquire(partition, mine.offset, mine.beside.state, self._saver(partition))
                 mine.acquired = True
+
+    def _acquire_again(self) -> None:
+        """A rebalance is on its way: what is still ours after it starts anew at the sink."""
+        for mine in self._owned.values():
+            mine.acquired = False
 
     def _saver(self, partition: int) -> Any:
         tp = TopicPartition(self._config.topic("signals"), partition)

@@ -47,10 +47,14 @@ class _NoWeb(BootStrategy):
 
 
 class _PlainWorker(faust.Worker):
-    """`faust worker` turns stderr into a logger whatever the app's setting is; ours writes to stderr."""
+    """`faust worker` turns stderr into a logger whatever the app's setting is; ours writes to stderr.
+
+    Its spinner writes control codes into logs.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "redirect_stdouts": False})
+        self.spinner = None
 
 
 class SafeApp(faust.App):

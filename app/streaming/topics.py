@@ -1,5 +1,7 @@
 """Topics: names, partitions and settings, made by the product, never by the broker."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +14,7 @@ from app.errors import ConfigurationError, Terminal, Transient
 
 log = structlog.get_logger()
 
+LEADER_WAIT_S = 15.0
 DAY_MS = 86_400_000
 BLOCK_BYTES = 32_000_000
 DEAD_LETTER_BYTES = 40_000_000
@@ -81,6 +84,7 @@ async def ensure_topics(settings: Settings, topics: Sequence[Topic]) -> None:
         existing = {d["topic"]: d for d in await admin.describe_topics([t.name for t in topics])}
         missing = [t for t in topics if existing.get(t.name, {}).get("error_code", 3) != 0]
         await _create(admin, missing, settings.replication_factor)
+        await _have_leaders(admin, missing)
         for topic in topics:
             _check_partitions(topic, existing.get(topic.name))
     finally:
@@ -97,6 +101,21 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicati
         if code not in (0, TopicAlreadyExistsError.errno):
             raise Terminal(f"Kafka refused to create topic {name}: {for_code(code).__name__} {detail}")
         log.info("topic created", topic=name, existed=code != 0)
+
+
+async def _have_leaders(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    """Until every partition of new topics has a leader: Faust ignores a topic that it can't see yet."""
+    names = [topic.name for topic in topics]
+    end = time.monotonic() + LEADER_WAIT_S
+    while names and time.monotonic() < end:
+        found = await admin.describe_topics(names)
+        if all(t["error_code"] == 0 and all(p["leader"] >= 0 for p in t["partitions"]) for t in found):
+            return
+        await asyncio.sleep(0.05)
+    if names:
+        raise Transient(
+            f"topics {', '.join(names)} have no leaders after {LEADER_WAIT_S:g} s: look at the broker's log"
+        )
 
 
 def _check_partitions(topic: Topic, found: dict[str, object] | None) -> None:
