@@ -133,7 +133,7 @@ class BigQueryStore:
 
     async def _all(self, sql: str) -> list[Any]:
         try:
-            return await asyncio.to_thread(lambda: list(self._client.query_and_wait(sql, wait_timeout=20, retry=None, job_retry=None)))
+            return await asyncio.to_thread(lambda: list(self._client.query_and_wait(sql)))
         except NotFound:
             return []
 
