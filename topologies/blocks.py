@@ -51,7 +51,7 @@ async def extract_features(_event: Any, record: Record) -> None:
     """The expensive part: a block's JSON to its features, a few kB."""
     chain = record.headers.get("chain", b"BTC").decode()
     isolated = record.headers.get("isolated", b"") in (b"1", b"true")
-    features = extract(record.value or b"", chain=chain, isolated=isolated)
+    features = extract(record.value, chain=chain, isolated=isolated)
     headers = make_headers(record.correlation_id or f"block-{features.hash}")
     await app.forward("block-features", chain.encode(), json.encode(features), 0, headers)
 

@@ -23,7 +23,7 @@ WITNESS_SCALE_FACTOR = 4
 """Weight units a virtual byte."""
 
 
-def extract(value: bytes, *, chain: str, isolated: bool) -> BlockFeatures:
+def extract(value: bytes | None, *, chain: str, isolated: bool) -> BlockFeatures:
     """Features of a record of `blocks`. Raises ContractError.
 
     `chain` is the symbol of the block's signals; `isolated` marks a block without its neighbours.
