@@ -137,3 +137,46 @@ async def probe(settings: Settings) -> AsyncIterator[Probe]:
         await producer.stop()
         await consumer.stop()
         await admin.close()
+
+
+class Tape:
+    """What was appended to some topics since the tape began; read once, and remembered."""
+
+    def __init__(self, settings: Settings, consumer: Any) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._records: list[Record] = []
+
+    async def of(self, topic: str) -> list[Record]:
+        """Records of a topic up to now, by partition, in order; the topic by its short name."""
+        await self._catch_up()
+        full = self._settings.topic(topic)
+        found = [record for record in self._records if record.topic == full]
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    async def _catch_up(self) -> None:
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        while any([await self._consumer.position(tp) < end for tp, end in ends.items()]):
+            for records in (await self._consumer.getmany(timeout_ms=500)).values():
+                self._records.extend(of_aiokafka(record) for record in records)
+
+
+@asynccontextmanager
+async def tape(settings: Settings, *topics: str) -> AsyncIterator[Tape]:
+    """Of these topics, by short names, from now on."""
+    partitions = {t.name: t.partitions for t in pipeline_topics(settings)}
+    names = [settings.topic(topic) for topic in topics]
+    assigned = [TopicPartition(name, number) for name in names for number in range(partitions[name])]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.need_kafka(),
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=33_000_000,
+    )
+    await consumer.start()
+    try:
+        consumer.assign(assigned)
+        for tp, end in (await consumer.end_offsets(assigned)).items():
+            consumer.seek(tp, end)
+        yield Tape(settings, consumer)
+    finally:
+        await consumer.stop()

@@ -68,11 +68,31 @@ class Worker:
 @contextmanager
 def worker(settings: Settings, *name: str, tag: str = "", **extra: str) -> Iterator[Worker]:
     """`worker(settings, "dedupe")`, `worker(settings, "sink", "sqlite")`: runs until the block ends."""
-    log = settings.data_dir / f"{'-'.join(name)}{tag}.log"
     command = [sys.executable, "-m", "app.main", "worker", *name]
-    running = Worker(command, settings, log, **extra)
+    with program(settings, command, f"{'-'.join(name)}{tag}", **extra) as running:
+        yield running
+
+
+@contextmanager
+def program(settings: Settings, command: list[str], name: str, **extra: str) -> Iterator[Worker]:
+    """Any command as a worker, its log named after `name`; runs until the block ends."""
+    running = Worker(command, settings, settings.data_dir / f"{name}.log", **extra)
     try:
         yield running
     finally:
         if running.returncode is None:
             running.kill()
+
+
+def sigstream(settings: Settings, *arguments: str | Path) -> str:
+    """Run `sigstream ARGUMENTS` to its end; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "app.main", *map(str, arguments)],
+        env=environment(settings),
+        cwd=settings.data_dir,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,9 +1,11 @@
 """What is in a store, read by a client of the test's own."""
 
 import asyncio
+import json
 import sqlite3
 from collections import Counter
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -16,6 +18,21 @@ from app.sinks.bigquery.config import BigQueryConfig
 
 Key = tuple[str, str, str, str]
 """provider, symbol, ts (canonical), name."""
+
+
+class Stored(NamedTuple):
+    """What is stored of a signal, in terms that all stores share."""
+
+    value: float
+    score: float | None
+    version: int
+    metadata: Any
+    """Decoded; None without any."""
+    retracted: bool
+    correlation_id: str | None
+
+
+COLUMNS = "value, score, version, metadata, retracted_at IS NOT NULL AS retracted, correlation_id"
 
 
 class Store(Protocol):
@@ -33,6 +50,18 @@ class Store(Protocol):
 
     async def value(self, key: Key) -> tuple[float, int]:
         """Latest value and version of a key."""
+        ...
+
+    async def latest(self, provider: str) -> dict[Key, Stored]:
+        """What readers see of a provider's signals, by key."""
+        ...
+
+    async def versions(self, provider: str) -> Counter[tuple[Key, int]]:
+        """The rows behind that: keys with their versions, and how often each is stored."""
+        ...
+
+    async def count(self, provider: str) -> int:
+        """Rows of a provider."""
         ...
 
 
@@ -54,12 +83,26 @@ class SqliteStore:
         found = await asyncio.to_thread(self._all, "SELECT provider, symbol, ts, name, value, version")
         return {tuple(row[:4]): (row[4], row[5]) for row in found}[key]
 
-    def _all(self, select: str) -> list[Any]:
+    async def latest(self, provider: str) -> dict[Key, Stored]:
+        return stored_by_key(await self._of(f"provider, symbol, ts, name, {COLUMNS}", provider))
+
+    async def versions(self, provider: str) -> Counter[tuple[Key, int]]:
+        return counted(await self._of("provider, symbol, ts, name, version", provider))
+
+    async def count(self, provider: str) -> int:
+        rows = await self._of("count(*)", provider)
+        return int(rows[0][0]) if rows else 0
+
+    async def _of(self, columns: str, provider: str) -> list[Any]:
+        where = "WHERE provider = ?"
+        return await asyncio.to_thread(self._all, f"SELECT {columns}", where, provider)
+
+    def _all(self, select: str, where: str = "", *arguments: str) -> list[Any]:
         if not self._file.exists():
             return []
         connection = sqlite3.connect(f"file:{self._file}?mode=ro", uri=True, timeout=10)
         try:
-            return connection.execute(f"{select} FROM signals").fetchall()
+            return connection.execute(f"{select} FROM signals {where}", arguments).fetchall()
         except sqlite3.OperationalError as error:
             if "no such table" in str(error):
                 return []
@@ -90,10 +133,23 @@ class PostgresStore:
         found = await self._all("provider, symbol, " + PG_TS + ", name, value, version")
         return {tuple(row)[:4]: (row[4], row[5]) for row in found}[key]
 
-    async def _all(self, columns: str) -> list[Any]:
+    async def latest(self, provider: str) -> dict[Key, Stored]:
+        return stored_by_key(await self._of(f"provider, symbol, {PG_TS}, name, {COLUMNS}", provider))
+
+    async def versions(self, provider: str) -> Counter[tuple[Key, int]]:
+        return counted(await self._of(f"provider, symbol, {PG_TS}, name, version", provider))
+
+    async def count(self, provider: str) -> int:
+        rows = await self._of("count(*)", provider)
+        return int(rows[0][0]) if rows else 0
+
+    async def _of(self, columns: str, provider: str) -> list[Any]:
+        return await self._all(columns, "WHERE provider = $1", provider)
+
+    async def _all(self, columns: str, where: str = "", *arguments: str) -> list[Any]:
         connection = await asyncpg.connect(self._dsn)
         try:
-            return list(await connection.fetch(f"SELECT {columns} FROM signals"))
+            return list(await connection.fetch(f"SELECT {columns} FROM signals {where}", *arguments))
         except asyncpg.UndefinedTableError:
             return []
         finally:
@@ -131,11 +187,50 @@ class BigQueryStore:
         rows = {(r["provider"], r["symbol"], r["ts"], r["name"]): (r["value"], r["version"]) for r in found}
         return rows[key]
 
+    async def latest(self, provider: str) -> dict[Key, Stored]:
+        columns = COLUMNS.replace("metadata", "TO_JSON_STRING(metadata) AS metadata")
+        return stored_by_key(
+            await self._of(
+                f"provider, symbol, {BQ_TS} AS at, name, {columns}", self._config.view_id, provider
+            )
+        )
+
+    async def versions(self, provider: str) -> Counter[tuple[Key, int]]:
+        columns = f"provider, symbol, {BQ_TS} AS at, name, version"
+        return counted(await self._of(columns, self._config.table_id, provider))
+
+    async def count(self, provider: str) -> int:
+        rows = await self._of("count(*)", self._config.table_id, provider)
+        return int(rows[0][0]) if rows else 0
+
+    async def _of(self, columns: str, table: str, provider: str) -> list[Any]:
+        return await self._all(f"SELECT {columns} FROM `{table}` WHERE provider = '{provider}'")
+
     async def _all(self, sql: str) -> list[Any]:
         try:
-            return await asyncio.to_thread(lambda: list(self._client.query_and_wait(sql)))
+            return await asyncio.to_thread(self._query, sql)
         except NotFound:
             return []
 
+    def _query(self, sql: str) -> list[Any]:
+        return list(self._client.query_and_wait(sql))
+
 
 BQ_TS = "FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E6SZ', ts)"
+
+
+def stored_by_key(rows: Iterable[Sequence[Any]]) -> dict[Key, Stored]:
+    """Rows of key and COLUMNS; a key that comes twice is an error."""
+    found: dict[Key, Stored] = {}
+    for row in rows:
+        provider, symbol, ts, name, value, score, version, metadata, retracted, correlation_id = tuple(row)
+        key = (provider, symbol, ts, name)
+        assert key not in found, f"{key} is there twice"
+        content = json.loads(metadata) if metadata is not None else None
+        found[key] = Stored(value, score, version, content, bool(retracted), correlation_id)
+    return found
+
+
+def counted(rows: Iterable[Sequence[Any]]) -> Counter[tuple[Key, int]]:
+    """Rows of key and version."""
+    return Counter(((row[0], row[1], row[2], row[3]), row[4]) for row in map(tuple, rows))

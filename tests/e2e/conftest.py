@@ -1,0 +1,44 @@
+"""One pipeline of all six workers for the tests that leave it as they found it.
+
+Each of them has a provider, or a block, of its own.
+"""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from app.config import Settings
+from app.embedded.bigquery import BigQuery
+from app.embedded.postgres import Postgres
+from app.streaming.topics import ensure_topics, pipeline_topics
+from tests.support.pipeline import Pipeline, View, running, view, with_stores
+from tests.support.stores import BigQueryStore, PostgresStore, SqliteStore
+
+
+@pytest.fixture(scope="package")
+def pipeline(
+    kafka: str, postgres: Postgres, bigquery: BigQuery, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pipeline]:
+    """All agents, and the sinks of all three stores."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("SIGSTREAM_")]:
+            patch.delenv(name)
+        directory = tmp_path_factory.mktemp("e2e")
+        base = Settings(
+            _env_file=None, namespace=f"t{uuid.uuid4().hex[:10]}", data_dir=directory, kafka=kafka
+        )
+        wanted = (SqliteStore(), PostgresStore(postgres), BigQueryStore(bigquery))
+        settings, stores = asyncio.run(with_stores(base, wanted))
+        asyncio.run(ensure_topics(settings, pipeline_topics(settings)))
+        with running(settings, stores) as started:
+            yield started
+
+
+@pytest.fixture
+async def pipe(pipeline: Pipeline) -> AsyncIterator[View]:
+    """The shared pipeline, as of now."""
+    async with view(pipeline) as found:
+        yield found
