@@ -20,7 +20,7 @@ required = ",".join(config.required_sinks)
 
 seen = app.held_table("seen", partitions)
 """provider|symbol|ts -> what `app.dedupe.pack` makes of Seen."""
-walk = Walk(seen.table)
+walk = Walk(seen.table, lambda key: partition_of(key, partitions))
 
 
 @app.process("signals.raw")
@@ -93,5 +93,5 @@ def forget_expired(event: Any, record: Record) -> None:
     oldest = record.timestamp_ms - lifetime_ms
     for key in walk.step(record.partition, lambda value: touched_ms(value) < oldest):
         current = seen.get(event, key)
-        if current and touched_ms(current) < oldest and partition_of(key, partitions) == record.partition:
+        if current and touched_ms(current) < oldest:
             seen.put(event, key, None)

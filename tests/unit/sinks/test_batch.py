@@ -1,0 +1,69 @@
+"""When a sink writes: enough signals, bytes or age; whole records; and what a revoke takes away."""
+
+import pytest
+
+from app.config import Settings
+from app.sinks.base import SinkRecord
+from app.sinks.batch import Batch, Entry
+from app.streaming.record import Record
+from tests.support.signals import batch_of
+
+
+def settings(**limits: int) -> Settings:
+    return Settings(_env_file=None, **{f"sink_batch_{name}": value for name, value in limits.items()})  # type: ignore[arg-type]
+
+
+def entry(offset: int, names: int = 3, partition: int = 0, size: int = 100) -> Entry:
+    record = Record("signals", partition, offset, 0, None, b"", {})
+    return Entry(record, offset, SinkRecord(partition, offset, batch_of(offset, names), size))
+
+
+def offsets(entries: list[Entry]) -> list[int]:
+    return [found.record.offset for found in entries]
+
+
+def test_full_by_signals_takes_whole_records_and_leaves_the_rest() -> None:
+    batch = Batch(settings(signals=5))
+    for offset in range(4):
+        batch.add(entry(offset))
+    assert batch.full
+    assert offsets(batch.take()) == [0, 1]
+    assert offsets(batch.take()) == [2, 3]
+    assert batch.take() == []
+
+
+def test_full_by_bytes() -> None:
+    batch = Batch(settings(bytes=250))
+    batch.add(entry(0))
+    assert not batch.full
+    batch.add(entry(1, size=200))
+    assert batch.full
+
+
+def test_due_by_age_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("app.sinks.batch.time.monotonic", lambda: now)
+    batch = Batch(settings(age_ms=200))
+    assert batch.wait_s == pytest.approx(0.2)
+    batch.add(entry(0))
+    now = 100.15
+    batch.add(entry(1))
+    assert batch.wait_s == pytest.approx(0.05)
+    now = 100.2
+    assert batch.wait_s == 0
+
+
+def test_repeats_count_for_nothing_but_are_committed_with_the_rest() -> None:
+    batch = Batch(settings(signals=3))
+    repeat = Entry(Record("signals", 0, 0, 0, None, b"", {}), 0, None)
+    batch.add(repeat)
+    assert not batch.full
+    assert batch.take() == [repeat]
+
+
+def test_drop_forgets_revoked_partitions() -> None:
+    batch = Batch(settings())
+    batch.add(entry(0, partition=1))
+    batch.add(entry(1, partition=2))
+    batch.drop({1})
+    assert offsets(batch.take()) == [1]
