@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from app.dedupe import digest_of
-from app.model.keys import batch_key, partition_of, signal_id
+from app.model.keys import batch_key, partition_of
 from app.model.signal import ENCODER, RawRecord, Signal, SignalBatch
 from app.streaming.record import make_headers
 from bench._broker import Message
@@ -15,12 +15,12 @@ from bench._broker import Message
 NAMES = 100
 """Signals in a batch."""
 PROVIDER, SYMBOL = "bench", "BTC"
-METADATA = msgspec.Raw(b'{"model":"m1","window":144}')
 FIRST_SECOND, FIRST_HEIGHT, FIRST_VERSION = 1_700_000_000, 800_000, 1_700_000_000_000_000
 
 
 def batch_of(number: int) -> SignalBatch:
-    """The batch of a number: the same one every time."""
+    """The batch of a number: the same one every time. A third of its signals has metadata, as of those
+    that the product computes from blocks."""
     ts = datetime.fromtimestamp(FIRST_SECOND + number, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     signals = [
         Signal(
@@ -30,16 +30,20 @@ def batch_of(number: int) -> SignalBatch:
             signal_type="predictive",
             block_height=FIRST_HEIGHT + number,
             confidence=0.9,
-            metadata=METADATA,
+            metadata=msgspec.UNSET if name % 3 else _metadata(number, name),
         )
         for name in range(NAMES)
     ]
     return SignalBatch(provider=PROVIDER, symbol=SYMBOL, ts=ts, signals=signals)
 
 
+def _metadata(number: int, name: int) -> msgspec.Raw:
+    return msgspec.Raw(b'{"model":"m1","sample":%d}' % (number * NAMES + name))
+
+
 def with_repeats(batches: int, share: float) -> Iterator[SignalBatch]:
     """So many batches, `share` of them repeats of an earlier one, spread evenly."""
-    rng, new, repeats = Random(1), 0, 0  # reproducible, not secret
+    rng, new, repeats = Random(1), 0, 0  # reproducible
     for number in range(1, batches + 1):
         if new and repeats < int(number * share):
             repeats += 1
@@ -67,12 +71,11 @@ def whole(batch: SignalBatch, partitions: int) -> Message:
 
 
 def one_by_one(batch: SignalBatch, partitions: int) -> Iterator[Message]:
-    """The batch as a record a signal, each with the id that stores keep."""
+    """The batch as a record a signal."""
     key = batch_key(batch.provider, batch.symbol, batch.ts)
     partition = partition_of(key, partitions)
     for signal in batch.signals:
         fields = {name: getattr(signal, name) for name in Signal.__struct_fields__}
-        fields["signal_id"] = str(signal_id(batch.provider, batch.symbol, batch.ts, signal.name))
         flat = RawRecord(provider=batch.provider, symbol=batch.symbol, ts=batch.ts, **fields)
         yield Message(key, ENCODER.encode(flat), partition, [])
 
