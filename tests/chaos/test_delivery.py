@@ -157,6 +157,32 @@ async def test_safe_seek_nothing_flows_while_seeking(app: SafeApp, monkeypatch: 
     assert flowing == [False]
 
 
+async def test_safe_seek_what_has_no_commit_starts_at_the_beginning(
+    app: SafeApp, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka seeks committed partitions alone: elsewhere, what was read and dropped would be skipped."""
+    app.held_table("seen", settings.signal_partitions)
+    changelog = TP(f"{settings.group('test')}-seen-changelog", 0)
+    assert changelog.topic in app.tables.changelog_topics
+    consumer = stock(app)
+    rewound: list[TP] = []
+
+    async def seek_to_committed(_self: Any) -> dict[TP, int | None]:
+        return {TP("t", 0): 7, TP("t", 1): None, TP("t", 2): 0, changelog: None}
+
+    async def seek_to_beginning(*partitions: TP) -> None:
+        rewound.extend(partitions)
+
+    monkeypatch.setattr(driver.Consumer, "seek_to_committed", seek_to_committed)
+    monkeypatch.setattr(consumer._thread, "seek_to_beginning", seek_to_beginning)
+    await consumer.perform_seek()
+    assert rewound == [TP("t", 1), TP("t", 2)]
+    assert {tp: consumer._read_offset[tp] for tp in (TP("t", 0), TP("t", 1))} == {
+        TP("t", 0): 7,
+        TP("t", 1): None,
+    }
+
+
 async def test_gap_the_record_behind_a_gap_is_not_acked(
     app: SafeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
