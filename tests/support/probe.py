@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from app.config import Settings
@@ -98,6 +99,18 @@ class Probe:
         except GroupCoordinatorNotAvailableError:  # no group was ever there
             done = {}
         return sum(end - max(0, done[tp].offset if tp in done else 0) for tp, end in ends.items())
+
+    async def shares(self, stage: str, topic: str) -> dict[str, set[int]]:
+        """Partitions of a topic by member of the stage's group; empty while the group is not stable."""
+        described = await self._admin.describe_consumer_groups([self.settings.group(stage)])
+        _, _, state, _, _, members, *_ = described[0].groups[0]
+        if state != "Stable":
+            return {}
+        full = self.settings.topic(topic)
+        decoded = {m[0]: ConsumerProtocolMemberAssignment.decode(m[-1]).partitions() for m in members}
+        return {
+            member: {tp.partition for tp in owned if tp.topic == full} for member, owned in decoded.items()
+        }
 
 
 def without_repeats(records: list[Record]) -> list[Record]:
