@@ -15,6 +15,8 @@ from app.model.receipt import Outcome
 from app.model.signal import MAX_METADATA_BYTES, Signal, SignalBatch
 
 MAX_NAME_CHARS = 256
+MAX_KNOWN_NAMES = 20_000
+"""Under one (provider, symbol, ts): what is remembered of them must fit a record of the changelog."""
 REFRESH_SHARE = 30
 """A key's time of last touch is written again once a thirtieth of its lifetime has passed."""
 
@@ -109,6 +111,7 @@ def decide(
     forward: dict[str, Signal] = {}
     for signal in batch.signals:
         try:
+            _check_room(signal.name, names)
             mine = _complete(signal, version, now)
         except ContractError as error:
             reasons[signal.name] = str(error)
@@ -125,6 +128,13 @@ def decide(
     )
     kept = None if fresh or not names else Seen(now_ms, names)
     return Verdict(_batch(batch, forward), outcomes, reasons, kept)
+
+
+def _check_room(name: str, names: Mapping[str, Known]) -> None:
+    if name not in names and len(names) >= MAX_KNOWN_NAMES:
+        raise ContractError(
+            f"its (provider, symbol, ts) has {MAX_KNOWN_NAMES} names already: use another `ts`"
+        )
 
 
 def _batch(batch: SignalBatch, forward: dict[str, Signal]) -> SignalBatch | None:

@@ -34,11 +34,12 @@ async def deduplicate(event: Any, record: Record) -> None:
         return
     batch.correlation_id = record.correlation_id or batch.correlation_id or f"raw-{home}-{record.offset}"
     known = seen.get(event, key)
+    timestamp_ms, offset = first_seen(record)
     verdict = decide(
         batch,
         refused,
         unpack(known) if known else None,
-        version=version_of(record.timestamp_ms, record.offset),
+        version=version_of(timestamp_ms, offset),
         now=record.appended_at,
         lifetime_ms=lifetime_ms,
     )
@@ -53,8 +54,21 @@ async def rekey(record: Record, key: bytes, home: int) -> None:
             f"key {key.decode()} belongs to partition {home}, was sent there, and came to "
             f"{record.partition}: has topic {record.topic} still {partitions} partitions?"
         )
-    headers = [*record.headers.items(), (REKEYED, f"{record.partition}/{record.offset}".encode())]
+    origin = f"{record.partition}/{record.offset}/{record.timestamp_ms}".encode()
+    headers = [*record.headers.items(), (REKEYED, origin)]
     await app.forward("signals.raw", key, record.value, home, headers)
+
+
+def first_seen(record: Record) -> tuple[int, int]:
+    """Broker's time and offset of the record as its producer sent it.
+
+    A crash sends re-keyed records twice; with versions of their own, the repeats of two values of one
+    signal would undo each other.
+    """
+    parts = record.headers.get(REKEYED, b"").split(b"/")
+    if len(parts) == 3 and all(part.isdigit() for part in parts):
+        return int(parts[2]), int(parts[1])
+    return record.timestamp_ms, record.offset
 
 
 async def act(event: Any, record: Record, key: bytes, batch: SignalBatch, verdict: Verdict) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError, UnknownMemberIdError
 from aiokafka.structs import OffsetAndMetadata
 
 from app.errors import Fenced, Transient
+from app.streaming.offsets import committed_offsets
 
 log = structlog.get_logger()
 
@@ -45,24 +45,17 @@ class Owned:
 async def read_committed(
     bootstrap: str, group: str, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, Owned]:
-    """Where the group stands. Without a commit: at the beginning.
-
-    By the admin client, as a consumer's `committed()` drops the metadata. Raises Transient.
-    """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id=f"{group}-offsets")
+    """Where the group stands. Without a commit: at the beginning. Raises Transient."""
+    found = await committed_offsets(bootstrap, group, partitions)
     try:
-        await admin.start()
-        found = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
         beginning = await consumer.beginning_offsets(list(partitions))
     except KafkaError as error:
-        raise Transient(f"Kafka does not tell the offsets of group {group}: {error!r}") from error
-    finally:
-        await admin.close()
-    return {tp: _owned(tp, found.get(tp), beginning[tp]) for tp in partitions}
+        raise Transient(f"Kafka does not tell where its topics begin: {error!r}") from error
+    return {tp: _owned(tp, found[tp], beginning[tp]) for tp in partitions}
 
 
-def _owned(tp: TopicPartition, found: OffsetAndMetadata | None, beginning: int) -> Owned:
-    if found is None or found.offset < 0:
+def _owned(tp: TopicPartition, found: OffsetAndMetadata, beginning: int) -> Owned:
+    if found.offset < 0:
         return Owned(beginning, next_offset=beginning)
     beside = _read(found.metadata)
     if found.offset < beginning:

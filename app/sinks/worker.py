@@ -175,7 +175,10 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._consumer.seek(tp, mine.next_offset)
                 continue
             for record in records:
-                self._batch.add(await self._read(of_aiokafka(record), mine))
+                entry = await self._read(of_aiokafka(record), mine)
+                if epoch != self._epoch:
+                    return
+                self._batch.add(entry)
                 mine.next_offset = record.offset + 1
 
     async def _read(self, record: Record, mine: Owned) -> Entry:
@@ -238,6 +241,8 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._acquire_again()
                 log.warning("fenced", sink=self._sink.name, reason=str(error), next_try_s=pause)
             if not await self._wait(pause):
+                # What is read behind an abandoned write must not be written and committed past it.
+                self._batch = Batch(self._config)
                 return [], []
         raise AssertionError("pauses have no end")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ from app.observe.logging import configure_logging, library_config
 from app.streaming.attempts import MOST, Attempts
 from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
-from app.streaming.record import Headers, Record, of_faust
+from app.streaming.record import HANDLING, Headers, Record, of_faust
 from app.streaming.slot import claim
 from app.streaming.topics import (
     BLOCK_BYTES,
@@ -29,9 +28,6 @@ from app.streaming.topics import (
 )
 
 log = structlog.get_logger()
-
-_handling: ContextVar[Record | None] = ContextVar("handling", default=None)
-"""The record that this agent is at."""
 
 Handler = Callable[[Any, Record], Awaitable[None]]
 """What an agent does with one record; the event is what tables need."""
@@ -112,11 +108,21 @@ class SafeApp(faust.App):
 
     async def _guard(self, handler: Handler, event: Any) -> None:
         record = of_faust(event.message)
-        _handling.set(record)
+        HANDLING.set(record)
         structlog.contextvars.bind_contextvars(
             topic=record.topic, partition=record.partition, offset=record.offset,
             correlation_id=record.correlation_id,
         )  # fmt: skip
+        try:
+            await self._answer(handler, event, record)
+        except asyncio.CancelledError:
+            # Faust acks the record all the same: what is committed from here on may be unhandled.
+            self.delivery.close()
+            raise
+        except Exception as error:
+            self.delivery.fail(error, record.origin)
+
+    async def _answer(self, handler: Handler, event: Any, record: Record) -> None:
         stops = self.attempts.count(record.origin)
         try:
             if stops >= MOST - 1:
@@ -125,10 +131,8 @@ class SafeApp(faust.App):
             if self.attempts.near(record.origin):
                 await self.delivery.settle()
                 self.attempts.passed(record.origin)
-        except (DeliveryFailed, StateFailed) as error:
-            if stops < MOST - 1:
-                self.delivery.fail(error, record.origin)
-            await self.bury(record, error, stops + 1)
+        except StateFailed:
+            raise
         except Exception as error:
             await self.bury(record, error, stops + 1)
 
@@ -137,7 +141,8 @@ class SafeApp(faust.App):
         log.error("dead letter", stage=self.stage, error_class=type(error).__name__, reason=explain(error))
         key, value, headers = dead_letter(record, self.stage, error, attempts)
         await self.forward("dead-letters", key, value, None, headers)
-        self.attempts.passed(record.origin)
+        if attempts > 1:
+            self.attempts.buried(record.origin)
 
     async def forward(
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None, headers: Headers
@@ -146,14 +151,16 @@ class SafeApp(faust.App):
         limit = LIMITS.get(topic, SIGNAL_BYTES)
         if value is not None and len(value) > limit:
             raise ValueError(f"{len(value)} bytes are too many for topic {topic}: at most {limit}")
+        cause = HANDLING.get()
+        origin = cause.origin if cause else None
         try:
             sent = await self.producer.send(self.settings.topic(topic), key, value, partition, None, headers)
         except Exception as error:
+            self.delivery.fail(error, origin)
             raise DeliveryFailed(f"{topic}: {error!r}") from error
         if not isinstance(sent, asyncio.Future):
             raise TypeError(f"the producer answered {sent!r}, not a future")
-        cause = _handling.get()
-        self.delivery.track(sent, cause.origin if cause else None)
+        self.delivery.track(sent, origin)
         return sent
 
     def _stop(self, error: BaseException, cause: Origin | None) -> None:

@@ -7,14 +7,20 @@ into Faust's internals, so its version is pinned.
 
 import asyncio
 import os
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from contextvars import copy_context
+from typing import Any, NamedTuple
 
 import structlog
 from faust.transport.drivers import aiokafka as driver
+from mode import Service
 
-from app.errors import DeliveryFailed, StateFailed
+from app.errors import DeliveryFailed, StateFailed, Transient
 from app.model.receipt import Origin
+from app.streaming.offsets import committed_offsets
+from app.streaming.record import HANDLING
 
 log = structlog.get_logger()
 
@@ -31,6 +37,12 @@ class Delivery:
         self._pending: set[asyncio.Future[Any]] = set()
         self._on_failure = on_failure
         self.error: BaseException | None = None
+        self.closed = False
+        """A record was left half done: nothing more may be committed, and nothing is wrong."""
+
+    def close(self) -> None:
+        """The worker ends in the middle of a record."""
+        self.closed = True
 
     def track(self, sent: "asyncio.Future[Any]", cause: Origin | None = None) -> None:
         """Count a send until it is acknowledged; a failed one is never forgotten.
@@ -84,6 +96,8 @@ class SafeConsumer(driver.Consumer):
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
         """Safe commit: stock Faust commits past sends in flight, and past failed ones."""
+        if self.app.delivery.closed:
+            return False
         try:
             await self.app.delivery.settle()
         except DeliveryFailed as error:
@@ -104,9 +118,35 @@ class SafeConsumer(driver.Consumer):
         """
         committed: Mapping[Any, int] = await super().seek_to_committed()
         fresh = [tp for tp, offset in committed.items() if not offset and not self._is_changelog_tp(tp)]
-        if fresh:
-            await self._thread.seek_to_beginning(*fresh)
+        if not fresh:
+            return committed
+        if not await self._are_fresh(fresh):
+            return await self.seek_to_committed()
+        await self._thread.seek_to_beginning(*fresh)
         return committed
+
+    async def _are_fresh(self, partitions: list[Any]) -> bool:
+        """Asked again: aiokafka takes a coordinator that is still loading for a group without commits."""
+        conf = self.app.conf
+        try:
+            found = await committed_offsets(self.app.settings.need_kafka(), conf.id, partitions)
+        except Transient as error:
+            log.warning("offsets unknown", reason=str(error))
+            await asyncio.sleep(0.5)
+            return False
+        return all(there.offset <= 0 for there in found.values())
+
+    @Service.task
+    async def _watch_group(self) -> None:
+        """Faust never asks aiokafka whether its group membership broke down, and would idle for ever."""
+        async for _ in self.itertimer(2.0, name="watch-group"):
+            consumer = self._thread._consumer
+            coordinator = getattr(consumer, "_coordinator", None)
+            task = getattr(coordinator, "_coordination_task", None)
+            broken = task.exception() if task is not None and task.done() and not task.cancelled() else None
+            error = broken or getattr(coordinator, "_pending_exception", None)
+            if error is not None and not self.should_stop:
+                self.app.delivery.fail(error)
 
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
         """Gap: stock Faust also acks `offset_to`, the record that has just arrived."""
@@ -130,7 +170,8 @@ class SafeProducer(driver.Producer):
         return {"acks": "all", "enable_idempotence": True}
 
     def send_soon(self, fut: Any) -> None:
-        self.app.delivery.track(fut)
+        cause = HANDLING.get()
+        self.app.delivery.track(fut, cause.origin if cause else None)
         super().send_soon(fut)
 
 
@@ -141,24 +182,33 @@ class SafeTransport(driver.Transport):
     Producer = SafeProducer
 
 
+class Held(NamedTuple):
+    """A value that waits for the acknowledgement of what it answers for."""
+
+    value: bytes | None
+    after: "asyncio.Future[Any] | None"
+
+
 class HeldState:
     """A Faust table of bytes that is written only after Kafka has acknowledged what the write answers for.
 
     Else the changelog may overtake the forward, and after a crash the signal counts as seen and is
-    gone. Until then an overlay answers for the key.
+    gone. And the local database is written only after the changelog, where Faust writes it first: else a
+    crash leaves it ahead of what another worker would recover. Until then an overlay answers for a key.
     """
 
     def __init__(self, table: Any, delivery: Delivery, timeout_s: float = HOLD_TIMEOUT_S) -> None:
         self.table = table
         self.timeout_s = timeout_s
         self._delivery = delivery
-        self._overlay: dict[tuple[int, bytes], tuple[bytes | None, asyncio.Future[Any]]] = {}
+        self._overlay: dict[tuple[int, bytes], Held] = {}
+        self._epochs: Counter[int] = Counter()
 
     def get(self, event: Any, key: bytes) -> bytes | None:
         """The value as of the records handled so far. Raises StateFailed."""
         held = self._overlay.get((event.message.partition, key))
         if held is not None:
-            return held[0]
+            return held.value
         try:
             found: bytes | None = self.table.get(key)
         except Exception as error:
@@ -168,49 +218,69 @@ class HeldState:
     def put(
         self, event: Any, key: bytes, value: bytes | None, after: "asyncio.Future[Any] | None" = None
     ) -> None:
-        """Write (None: delete) once `after` is acknowledged, never before earlier writes of the key."""
+        """Write (None: delete) once `after` is acknowledged, and behind earlier writes of the key."""
         slot = (event.message.partition, key)
-        if after is None:
-            held = self._overlay.get(slot)
-            if held is None:
-                self._write(key, value)
-                return
-            after = held[1]
-        entry = self._overlay[slot] = (value, after)
-        # The closure keeps `event`: Faust's current_event() is a weak reference.
-        after.add_done_callback(lambda sent: self._acknowledged(event, key, entry, sent))
+        earlier = self._overlay[slot].after if slot in self._overlay else None
+        if earlier is not None and not earlier.done():
+            after = earlier if after is None else self._both(earlier, after)
+        held = self._overlay[slot] = Held(value, after)
+        epoch = self._epochs[slot[0]]
+        if after is None or after.done():
+            self._write(event, epoch, slot, held)
+        else:
+            # The closure keeps `event`: Faust's current_event() is a weak reference.
+            after.add_done_callback(lambda _: self._write(event, epoch, slot, held))
 
-    def _acknowledged(
-        self,
-        event: Any,
-        key: bytes,
-        entry: "tuple[bytes | None, asyncio.Future[Any]]",
-        sent: "asyncio.Future[Any]",
-    ) -> None:
-        """Write, unless a later write waits for the key, or the partition has gone with its overlay."""
-        slot = (event.message.partition, key)
-        if sent.cancelled() or sent.exception() is not None or self._overlay.get(slot) is not entry:
+    def _both(self, one: "asyncio.Future[Any]", other: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
+        """Done when both are; `gather` would keep the results of a long chain."""
+        both = asyncio.get_running_loop().create_future()
+
+        def check(_: "asyncio.Future[Any]") -> None:
+            if one.done() and other.done() and not both.done():
+                both.set_result(None)
+
+        one.add_done_callback(check)
+        other.add_done_callback(check)
+        self._delivery.track(both)
+        return both
+
+    def _write(self, event: Any, epoch: int, slot: tuple[int, bytes], held: Held) -> None:
+        """To the changelog, unless something was not acknowledged, or the partition has gone."""
+        if self._delivery.error is not None or epoch != self._epochs[slot[0]]:
             return
-        del self._overlay[slot]
-        try:
-            self._write(key, entry[0])
-        except StateFailed as error:
-            self._delivery.fail(error)
+        context = copy_context()
+        self.table.changelog_topic.send_soon(
+            key=slot[1],
+            value=held.value,
+            partition=slot[0],
+            key_serializer="raw",
+            value_serializer="raw",
+            callback=lambda sent: context.run(self._store, event, epoch, slot, held, sent.result()),
+            eager_partitioning=True,
+        )
 
-    def _write(self, key: bytes, value: bytes | None) -> None:
+    def _store(self, event: Any, epoch: int, slot: tuple[int, bytes], held: Held, written: Any) -> None:
+        """Into the local database, in the changelog's order, and only then how far it is."""
+        if epoch != self._epochs[slot[0]]:
+            return
+        data = self.table.data
         try:
-            if value is None:
-                self.table.pop(key, None)
+            if held.value is None:
+                data.pop(slot[1], None)
             else:
-                self.table[key] = value
+                data[slot[1]] = held.value
+            data.set_persisted_offset(written.topic_partition, written.offset)
         except Exception as error:
-            raise StateFailed(f"table {self.table.name} can't be written: {error!r}") from error
+            self._delivery.fail(StateFailed(f"table {self.table.name} can't be written: {error!r}"))
+        if self._overlay.get(slot) is held:
+            del self._overlay[slot]
 
     async def release(self, revoked: Iterable[Any]) -> None:
         """The partitions go: wait for what is held (bounded), then discard it."""
         partitions = {tp.partition for tp in revoked}
-        waiting = {sent for (partition, _), (_, sent) in self._overlay.items() if partition in partitions}
-        if waiting:
-            await asyncio.wait(waiting, timeout=self.timeout_s)
+        end = time.monotonic() + self.timeout_s
+        while any(slot[0] in partitions for slot in self._overlay) and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        self._epochs.update(partitions)
         for slot in [slot for slot in self._overlay if slot[0] in partitions]:
             del self._overlay[slot]

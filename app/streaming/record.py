@@ -1,5 +1,6 @@
 """A Kafka record as stages see it, whichever client read it."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,6 +49,10 @@ class Record:
         """A header that holds a decimal number; None when it is missing or something else."""
         found = self.headers.get(name)
         return int(found) if found and found.isdigit() else None
+
+
+HANDLING: ContextVar[Record | None] = ContextVar("handling", default=None)
+"""The record that this agent is at; callbacks of its sends see it too."""
 
 
 def of_faust(message: Any) -> Record:

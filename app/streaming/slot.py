@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-import socket
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,5 +35,13 @@ def claim(data_dir: Path, group: str) -> Slot:
             lock.close()
             continue
         os.set_inheritable(lock.fileno(), False)
-        return Slot(directory, f"{group}-{socket.gethostname()}-{number}", lock)
+        return Slot(directory, f"{group}-{_identity(directory)}", lock)
     raise RuntimeError(f"{MAX_WORKERS} workers of {group} run on {data_dir} already")
+
+
+def _identity(directory: Path) -> str:
+    """Of the slot, not of the host: two containers of one host name would throw each other out."""
+    file = directory / "identity"
+    if not file.exists():
+        file.write_text(uuid.uuid4().hex)
+    return file.read_text()

@@ -1,6 +1,8 @@
 """The four parts of safe delivery, each by itself: a test fails when its part is taken out."""
 
 import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from faust.types import TP
 from app.config import Settings
 from app.model.signal import MAX_NAMES
 from app.streaming.app import SafeApp, create_app
-from app.streaming.delivery import EXIT_CODE
+from app.streaming.delivery import EXIT_CODE, HeldState
 from app.streaming.topics import ensure_topics, pipeline_topics
 from tests.support.probe import Probe, probe, until
 from tests.support.processes import Worker, worker
@@ -79,47 +81,118 @@ async def ended_or_through(found: Probe, running: Worker) -> bool:
     return running.returncode is not None or await found.lag("dedupe", "signals.raw") == 0
 
 
-async def test_hold_a_table_is_written_only_behind_the_forward(app: SafeApp, settings: Settings) -> None:
+@pytest.fixture
+def table() -> "Table":
+    """What state writes to; the changelog acknowledges when the test says so."""
+    return Table()
+
+
+def state_of(app: SafeApp, table: "Table") -> HeldState:
+    return HeldState(table, app.delivery, timeout_s=0.1)
+
+
+def future() -> "asyncio.Future[None]":
+    return asyncio.get_running_loop().create_future()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_hold_a_table_is_written_only_behind_the_forward(app: SafeApp, table: "Table") -> None:
     """Else the changelog may overtake the forward; test_kill_agents.py shows what is lost then."""
-    state = app.held_table("seen", settings.signal_partitions)
-    state.table = table = Table()
-    sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    state, sent = state_of(app, table), future()
     state.put(Event(3), b"key", b"one", after=sent)
     state.put(Event(3), b"key", b"two")
-    assert (state.get(Event(3), b"key"), table) == (b"two", {})
+    await settle()
+    assert (state.get(Event(3), b"key"), table.changelog) == (b"two", [])
     sent.set_result(None)
-    await asyncio.sleep(0)
-    assert table == {b"key": b"two"}
+    await settle()
+    assert (table.changelog, table.data) == ([(3, b"key", b"one"), (3, b"key", b"two")], {})
 
 
-async def test_hold_what_belongs_to_a_revoked_partition_is_discarded(
-    app: SafeApp, settings: Settings
+async def test_hold_the_local_database_is_never_ahead_of_the_changelog(app: SafeApp, table: "Table") -> None:
+    """Else a worker that takes over after a crash does not know what its predecessor has committed."""
+    state = state_of(app, table)
+    state.put(Event(3), b"key", b"one")
+    assert (table.changelog, table.data) == ([(3, b"key", b"one")], {})
+    assert state.get(Event(3), b"key") == b"one"
+    table.acknowledge()
+    assert (table.data, table.data.persisted) == ({b"key": b"one"}, 0)
+    state.put(Event(3), b"key", None)
+    table.acknowledge()
+    assert (table.data, state.get(Event(3), b"key")) == ({}, None)
+
+
+async def test_hold_writes_of_a_key_keep_their_order_whatever_is_acknowledged_first(
+    app: SafeApp, table: "Table"
 ) -> None:
-    state = app.held_table("seen", settings.signal_partitions)
-    state.table = table = Table()
-    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    state, first, second = state_of(app, table), future(), future()
+    state.put(Event(3), b"order", b"tip 101, after blocks 100 and 101", after=first)
+    state.put(Event(3), b"order", b"tip 102", after=second)
+    second.set_result(None)
+    await settle()
+    assert table.changelog == []
+    first.set_result(None)
+    await settle()
+    assert [value for _, _, value in table.changelog] == [b"tip 101, after blocks 100 and 101", b"tip 102"]
+
+
+async def test_hold_what_belongs_to_a_revoked_partition_is_discarded(app: SafeApp, table: "Table") -> None:
+    state, gone, kept = state_of(app, table), future(), future()
     state.put(Event(3), b"gone", b"1", after=gone)
     state.put(Event(4), b"kept", b"1", after=kept)
-    asyncio.get_running_loop().call_later(0.05, kept.set_result, None)
-    state.timeout_s = 0.1
     await state.release([TP("t", 3)])
     gone.set_result(None)
-    await asyncio.sleep(0.1)
-    assert table == {b"kept": b"1"}
+    kept.set_result(None)
+    await settle()
+    assert table.changelog == [(4, b"kept", b"1")]
 
 
-class Table(dict[bytes, bytes]):
-    """As much of Faust's table as state asks for."""
+class Data(dict[bytes, bytes]):
+    """As much of a Faust store as state asks for."""
+
+    persisted: int | None = None
+
+    def set_persisted_offset(self, _partition: Any, offset: int) -> None:
+        self.persisted = offset
+
+
+class Table:
+    """As much of a Faust table as state asks for."""
 
     name = "seen"
+
+    def __init__(self) -> None:
+        self.data = Data()
+        self.changelog_topic = self
+        self.changelog: list[tuple[int, bytes, bytes | None]] = []
+        self._callbacks: list[Callable[[Any], None]] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.data.get(key)
+
+    def send_soon(
+        self, *, key: bytes, value: bytes | None, partition: int, callback: Callable[[Any], None], **_: Any
+    ) -> None:
+        self.changelog.append((partition, key, value))
+        self._callbacks.append(callback)
+
+    def acknowledge(self) -> None:
+        """All that was sent, in order."""
+        for offset, callback in enumerate(self._callbacks):
+            done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            done.set_result(SimpleNamespace(topic_partition=TP("changelog", 3), offset=offset))
+            callback(done)
+        self._callbacks.clear()
 
 
 class Event:
     """As much of Faust's event as state asks for."""
 
     def __init__(self, partition: int) -> None:
-        self.message = type("Message", (), {"partition": partition})()
+        self.message = SimpleNamespace(partition=partition)
 
 
 async def test_safe_commit_waits_for_sends_begun_before_it(
@@ -173,7 +246,11 @@ async def test_safe_seek_what_has_no_commit_starts_at_the_beginning(
     async def seek_to_beginning(*partitions: TP) -> None:
         rewound.extend(partitions)
 
+    async def are_fresh(_partitions: Any) -> bool:
+        return True
+
     monkeypatch.setattr(driver.Consumer, "seek_to_committed", seek_to_committed)
+    monkeypatch.setattr(consumer, "_are_fresh", are_fresh)
     monkeypatch.setattr(consumer._thread, "seek_to_beginning", seek_to_beginning)
     await consumer.perform_seek()
     assert rewound == [TP("t", 1), TP("t", 2)]

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from app.model.receipt import Origin
-from app.streaming.attempts import Attempts
+from app.streaming.attempts import SPAN, Attempts
 from app.streaming.slot import claim
 
 RECORD, NEIGHBOUR, ELSEWHERE = Origin("t", 1, 5), Origin("t", 1, 6), Origin("t", 2, 5)
@@ -36,5 +36,22 @@ def test_stops_are_counted_across_restarts_until_the_record_is_through(tmp_path:
     assert (attempts.count(RECORD), attempts.count(NEIGHBOUR)) == (2, 0)
     assert (attempts.near(NEIGHBOUR), attempts.near(ELSEWHERE)) == (True, False)
     attempts.passed(RECORD)
-    assert Attempts(tmp_path).count(RECORD) == 0
+    assert attempts.near(NEIGHBOUR), "the guilty one may still come"
+    attempts.passed(Origin("t", 1, 5 + SPAN))
     assert not attempts.near(NEIGHBOUR)
+    assert Attempts(tmp_path).count(RECORD) == 0
+
+
+def test_once_the_guilty_record_is_buried_its_neighbours_are_innocent(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path)
+    attempts.stopped(RECORD)
+    attempts.stopped(NEIGHBOUR)
+    attempts.stopped(ELSEWHERE)
+    attempts.buried(NEIGHBOUR)
+    left = Attempts(tmp_path)
+    assert (left.count(RECORD), left.near(NEIGHBOUR), left.near(ELSEWHERE)) == (0, False, True)
+
+
+def test_a_file_that_a_crash_cut_short_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "attempts.json").write_bytes(b'{"t/1/')
+    assert Attempts(tmp_path).count(RECORD) == 0
