@@ -1,13 +1,15 @@
 """Blocks of one chain in order of height, whatever order the partitions of `blocks` bring them in.
 
 Pure: from what is known and a height to what is processed now. A block above the next height is held;
-a gap is passed once too many blocks wait behind it, or once they have waited too long.
+a gap is passed once too many blocks wait behind it, or once no block has come for a while.
 """
 
 import msgspec
 
-MAX_HELD = 200
+MAX_HELD = 2000
+"""A backlog is read partition by partition: many blocks may come before one that is in another."""
 GAP_WAIT_MS = 10_000
+"""Without a block of the chain; while blocks come, the missing one may be among them."""
 
 
 class Order(msgspec.Struct, omit_defaults=True):
@@ -18,22 +20,22 @@ class Order(msgspec.Struct, omit_defaults=True):
     held: list[int] = []
     """Heights that wait for an earlier one, ascending."""
     since_ms: int = 0
-    """When the first of them was held (the broker's time)."""
+    """When the last block came (the broker's time)."""
 
 
 def arrive(order: Order, height: int, now_ms: int) -> list[int]:
     """Heights to process now, in this order, as a block arrives; empty: it is held."""
+    order.since_ms = now_ms
     if order.tip is None or height <= order.tip + 1:
         order.tip = max(height, order.tip if order.tip is not None else height)
         return [height, *_follow(order)]
     if height not in order.held:
-        order.since_ms = order.since_ms if order.held else now_ms
         order.held = sorted([*order.held, height])
     return _pass_gap(order) if len(order.held) > MAX_HELD else []
 
 
 def tick(order: Order, now_ms: int) -> list[int]:
-    """Heights to process now because they have waited long enough for what is missing."""
+    """Heights to process now because nothing has come for long enough."""
     if order.held and now_ms - order.since_ms >= GAP_WAIT_MS:
         return _pass_gap(order)
     return []

@@ -31,8 +31,8 @@ def test_a_gap_is_passed_after_a_while() -> None:
     order = Order(tip=5)
     assert arrive(order, 8, 1000) == []
     assert arrive(order, 7, 2000) == []
-    assert tick(order, 1000 + GAP_WAIT_MS - 1) == []
-    assert tick(order, 1000 + GAP_WAIT_MS) == [7, 8]
+    assert tick(order, 2000 + GAP_WAIT_MS - 1) == []
+    assert tick(order, 2000 + GAP_WAIT_MS) == [7, 8]
     assert order.tip == 8
 
 
