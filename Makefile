@@ -28,7 +28,7 @@ demo: setup
 	$(BIN)/sigstream demo
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --durations=15
 
 lint: setup
 	$(BIN)/ruff check
