@@ -1,9 +1,9 @@
 """The decision new / changed / same / older / refused: from values to a value, without I/O."""
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 from math import isfinite
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ MAX_KNOWN_NAMES = 20_000
 REFRESH_SHARE = 30
 """A key's time of last touch is written again once a thirtieth of its lifetime has passed."""
 
-_ENCODER = msgspec.json.Encoder()
 _PACK = msgspec.msgpack.Encoder()
+_pack = _PACK.encode
 
 
 class Known(NamedTuple):
@@ -65,6 +65,9 @@ class Fate(StrEnum):
     OLDER = "older"
 
 
+NEW, CHANGED, SAME, OLDER = Fate  # an enum's attributes are slow to look up
+
+
 class Verdict(NamedTuple):
     """What to do with one record."""
 
@@ -83,11 +86,11 @@ def fate(signal: Known, known: Known | None) -> tuple[Fate, Known]:
     ends with the same signal, whatever order they came in.
     """
     if known is None:
-        return Fate.NEW, signal
+        return NEW, signal
     latest = max(known, signal)
     if signal.digest == known.digest:
-        return Fate.SAME, latest
-    return (Fate.CHANGED if latest is signal else Fate.OLDER), latest
+        return SAME, latest
+    return (CHANGED if latest is signal else OLDER), latest
 
 
 def decide(
@@ -110,17 +113,19 @@ def decide(
     outcomes: dict[Outcome, list[str]] = {}
     forward: dict[str, Signal] = {}
     for signal in batch.signals:
+        name = signal.name
         try:
-            _check_room(signal.name, names)
+            if len(names) >= MAX_KNOWN_NAMES:
+                _check_room(name, names)
             mine = _complete(signal, version, now)
         except ContractError as error:
-            reasons[signal.name] = str(error)
+            reasons[name] = str(error)
             continue
-        what, names[signal.name] = fate(mine, names.get(signal.name))
-        if what in (Fate.NEW, Fate.CHANGED):
-            forward[signal.name] = signal
+        what, names[name] = fate(mine, names.get(name))
+        if what is NEW or what is CHANGED:
+            forward[name] = signal
         else:
-            outcomes.setdefault(Outcome(what.value), []).append(signal.name)
+            outcomes.setdefault(Outcome(what.value), []).append(name)
     if reasons:
         outcomes[Outcome.REJECTED] = list(reasons)
     fresh = (
@@ -159,22 +164,32 @@ def _complete(signal: Signal, version: int, now: datetime) -> Known:
     if signal.created_at is None:
         signal.created_at = now
     signal.signal_id = None
-    signal.digest = digest_of(signal)
-    return Known(signal.version, signal.digest)
+    signal.digest = digest = digest_of(signal)
+    # Skips NamedTuple's Python-level constructor: half of the time.
+    return tuple.__new__(Known, (signal.version, digest))
 
 
 def _check(signal: Signal) -> None:
-    if signal.value is None:
+    value, score, name = signal.value, signal.score, signal.name
+    if value is None:
         raise ContractError("`value` is null: NaN and infinities can't be stored; leave the signal out")
-    if not isfinite(signal.value):
-        raise ContractError(f"`value` is {signal.value}: send a finite number")
-    if signal.score is not None and not isfinite(signal.score):
-        raise ContractError(f"`score` is {signal.score}: send a finite number")
-    if not 0 < len(signal.name) <= MAX_NAME_CHARS:
-        raise ContractError(f"`name` has {len(signal.name)} characters: send 1 to {MAX_NAME_CHARS}")
-    for field in _TEXTS:
-        text = getattr(signal, field)
+    if not isfinite(value):
+        raise ContractError(f"`value` is {value}: send a finite number")
+    if score is not None and not isfinite(score):
+        raise ContractError(f"`score` is {score}: send a finite number")
+    if not 0 < len(name) <= MAX_NAME_CHARS:
+        raise ContractError(f"`name` has {len(name)} characters: send 1 to {MAX_NAME_CHARS}")
+    texts = (
+        name,
+        signal.signal_type,
+        signal.block_hash,
+        signal.correlation_id,
+        signal.canonical_key,
+        signal.outcome,
+    )
+    for text in texts:
         if text is not None and "\0" in text:
+            field = _TEXTS[texts.index(text)]
             raise ContractError(f"`{field}` holds U+0000, which PostgreSQL can't store: take it out")
 
 
@@ -212,16 +227,16 @@ def digest_of(signal: Signal) -> int:
 
     Not over version, times or correlation id: the same content computed again is the same signal.
     """
-    block_time = signal.block_time
+    block_time, metadata = signal.block_time, signal.metadata
     content = (
         signal.value,
         signal.score,
         signal.signal_type,
         signal.confidence,
-        None if signal.metadata is msgspec.UNSET else signal.metadata,
+        None if metadata is msgspec.UNSET else bytes(metadata),
         signal.block_height,
         signal.block_hash,
         block_time.timestamp() if block_time else None,
         signal.retracted_at is not None,
     )
-    return int.from_bytes(hashlib.blake2b(_ENCODER.encode(content), digest_size=8).digest(), "big") >> 1
+    return int.from_bytes(blake2b(_pack(content), digest_size=8).digest(), "big") >> 1
