@@ -18,7 +18,8 @@ class Cli:
     """Runs commands; `environment` holds the settings they see."""
 
     def __init__(self) -> None:
-        self.environment: dict[str, str] = {}
+        # A screen wide enough that tables don't wrap what tests look for.
+        self.environment: dict[str, str] = {"COLUMNS": "200"}
 
     def use(self, config: Settings) -> None:
         """From now on with these settings."""

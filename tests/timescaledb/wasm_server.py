@@ -62,6 +62,8 @@ def _install(home: Path) -> None:
             ["ci", "--no-audit", "--no-fund"],
             return_completed_process=True,
             cwd=fresh,
+            # The certificates that this machine trusts, as pip and git do.
+            env={**os.environ, "NODE_USE_SYSTEM_CA": "1"},
             capture_output=True,
             text=True,
         )
