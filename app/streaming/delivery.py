@@ -8,7 +8,7 @@ into Faust's internals, so its version is pinned.
 import asyncio
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from typing import Any, NamedTuple
@@ -188,6 +188,12 @@ class Held(NamedTuple):
     value: bytes | None
     after: "asyncio.Future[Any] | None"
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is acknowledged; never, when Kafka did not take it."""
+        sent = self.after
+        return sent is None or (sent.done() and not sent.cancelled() and sent.exception() is None)
+
 
 class HeldState:
     """A Faust table of bytes that is written only after Kafka has acknowledged what the write answers for.
@@ -202,6 +208,7 @@ class HeldState:
         self.timeout_s = timeout_s
         self._delivery = delivery
         self._overlay: dict[tuple[int, bytes], Held] = {}
+        self._queues: dict[tuple[int, bytes], deque[Held]] = {}
         self._epochs: Counter[int] = Counter()
 
     def get(self, event: Any, key: bytes) -> bytes | None:
@@ -220,33 +227,30 @@ class HeldState:
     ) -> None:
         """Write (None: delete) once `after` is acknowledged, and behind earlier writes of the key."""
         slot = (event.message.partition, key)
-        earlier = self._overlay[slot].after if slot in self._overlay else None
-        if earlier is not None and not earlier.done():
-            after = earlier if after is None else self._both(earlier, after)
-        held = self._overlay[slot] = Held(value, after)
         epoch = self._epochs[slot[0]]
-        if after is None or after.done():
-            self._write(event, epoch, slot, held)
-        else:
+        held = self._overlay[slot] = Held(value, after)
+        self._queues.setdefault(slot, deque()).append(held)
+        self._write_ready(event, epoch, slot)
+        if after is not None and not after.done():
             # The closure keeps `event`: Faust's current_event() is a weak reference.
-            after.add_done_callback(lambda _: self._write(event, epoch, slot, held))
+            after.add_done_callback(lambda _: self._write_ready(event, epoch, slot))
 
-    def _both(self, one: "asyncio.Future[Any]", other: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
-        """Done when both are; `gather` would keep the results of a long chain."""
-        both = asyncio.get_running_loop().create_future()
+    def _write_ready(self, event: Any, epoch: int, slot: tuple[int, bytes]) -> None:
+        """What is acknowledged of a key, in the order of its puts.
 
-        def check(_: "asyncio.Future[Any]") -> None:
-            if one.done() and other.done() and not both.done():
-                both.set_result(None)
-
-        one.add_done_callback(check)
-        other.add_done_callback(check)
-        self._delivery.track(both)
-        return both
+        A future is done a moment before its callbacks run, so they alone would not keep the order.
+        """
+        queue = self._queues.get(slot)
+        if queue is None or epoch != self._epochs[slot[0]]:
+            return
+        while queue and queue[0].ready:
+            self._write(event, epoch, slot, queue.popleft())
+        if not queue:
+            del self._queues[slot]
 
     def _write(self, event: Any, epoch: int, slot: tuple[int, bytes], held: Held) -> None:
-        """To the changelog, unless something was not acknowledged, or the partition has gone."""
-        if self._delivery.error is not None or epoch != self._epochs[slot[0]]:
+        """To the changelog, unless something was not acknowledged."""
+        if self._delivery.error is not None:
             return
         context = copy_context()
         self.table.changelog_topic.send_soon(
@@ -284,3 +288,4 @@ class HeldState:
         self._epochs.update(partitions)
         for slot in [slot for slot in self._overlay if slot[0] in partitions]:
             del self._overlay[slot]
+            self._queues.pop(slot, None)

@@ -139,6 +139,22 @@ async def test_hold_writes_of_a_key_keep_their_order_whatever_is_acknowledged_fi
     assert [value for _, _, value in table.changelog] == [b"tip 101, after blocks 100 and 101", b"tip 102"]
 
 
+@pytest.mark.parametrize("second_waits", [False, True])
+async def test_hold_a_write_does_not_overtake_one_whose_acknowledgement_has_just_come(
+    app: SafeApp, table: "Table", second_waits: bool
+) -> None:
+    """A future is done before its callbacks run: in between, the agent may be at the next record."""
+    state, first, second = state_of(app, table), future(), future()
+    state.put(Event(3), b"key", b"one", after=first)
+    first.set_result(None)
+    second.set_result(None)
+    state.put(Event(3), b"key", b"two", after=second if second_waits else None)
+    state.put(Event(3), b"key", b"three")
+    assert state.get(Event(3), b"key") == b"three"
+    await settle()
+    assert [value for _, _, value in table.changelog] == [b"one", b"two", b"three"]
+
+
 async def test_hold_what_belongs_to_a_revoked_partition_is_discarded(app: SafeApp, table: "Table") -> None:
     state, gone, kept = state_of(app, table), future(), future()
     state.put(Event(3), b"gone", b"1", after=gone)
