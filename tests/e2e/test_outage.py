@@ -77,8 +77,7 @@ async def test_postgresql_away_under_load(settings: Settings, servers_dir: Path,
     with Postgres(servers_dir / "postgres-away") as server:
         async with pipeline_on(settings, server, bigquery) as pipe:
             async with load(pipe) as sent:
-                for sink in pipe.stores:
-                    await pipe.until(lambda sink=sink: count(pipe, sink), f"rows in {sink}")
+                await pipe.until(lambda: all_have_rows(pipe), "rows in every store")
                 address = server.dsn
                 server.stop()
                 before = sent.batches
@@ -93,6 +92,10 @@ async def test_postgresql_away_under_load(settings: Settings, servers_dir: Path,
                 await pipe.until(lambda: more_than(pipe, back), "PostgreSQL's rows grow again", CATCH_UP_S)
             await pipe.at_rest(CATCH_UP_S)
             await all_is_there(pipe, sent)
+
+
+async def all_have_rows(pipe: View) -> bool:
+    return all([await count(pipe, sink) for sink in pipe.stores])
 
 
 async def others_go_on(pipe: View) -> None:

@@ -131,10 +131,17 @@ class View:
     async def at_rest(self, deadline_s: float = 60.0) -> None:
         """Wait until every group has committed all there is, and no sink owes a receipt."""
 
-        async def is_at_rest() -> bool:
-            return (await read_status(self.settings)).at_rest
+        found: dict[str, Any] = {}
 
-        await self.until(is_at_rest, "the pipeline at rest", deadline_s)
+        async def is_at_rest() -> bool:
+            status = await read_status(self.settings)
+            found.update({group.stage: group.lag for group in status.groups}, owed=status.outstanding)
+            return status.at_rest
+
+        try:
+            await self.until(is_at_rest, "the pipeline at rest", deadline_s)
+        except AssertionError as error:
+            raise AssertionError(f"{found}\n{error}") from None
 
     async def until_settled(self, key: bytes, records: int = 1) -> None:
         """Wait until this many records under a key are settled."""
