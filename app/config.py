@@ -41,7 +41,9 @@ class Settings(BaseSettings):
     sink_batch_bytes: PositiveInt = 4_000_000
     """... or this many bytes of records, ..."""
     sink_batch_age_ms: PositiveInt = 200
-    """... or when its oldest record has waited this long."""
+    """... or when its oldest record has waited this long, ..."""
+    sink_batch_idle_ms: PositiveInt = 20
+    """... or when no record has come for this long: at a calm pace nothing is gained by waiting."""
     sink_retry_cap_s: PositiveFloat = 30.0
     """Longest pause between two tries at a server that is down: 1, 2, 4 ... up to this."""
 

@@ -18,12 +18,13 @@ class Entry:
 
 
 class Batch:
-    """Entries in the order of reading, counted in signals, bytes and age."""
+    """Entries in the order of reading, counted in signals, bytes, age and idleness."""
 
     def __init__(self, config: Settings) -> None:
         self._most_signals = config.sink_batch_signals
         self._most_bytes = config.sink_batch_bytes
         self._most_s = config.sink_batch_age_ms / 1000
+        self._idle_s = config.sink_batch_idle_ms / 1000
         self._clear()
 
     def _clear(self) -> None:
@@ -31,12 +32,14 @@ class Batch:
         self._signals = 0
         self._bytes = 0
         self._since: float | None = None
+        self._last = 0.0
 
     def add(self, entry: Entry) -> None:
         """One more; its age counts from now when it is the first."""
         self._entries.append(entry)
+        self._last = time.monotonic()
         if self._since is None:
-            self._since = time.monotonic()
+            self._since = self._last
         if entry.content is not None:
             self._signals += len(entry.content.batch.signals)
             self._bytes += entry.content.size
@@ -51,7 +54,8 @@ class Batch:
         """How long one may still wait for more; 0: write now."""
         if self._since is None:
             return self._most_s
-        return 0.0 if self.full else max(0.0, self._since + self._most_s - time.monotonic())
+        due = min(self._since + self._most_s, self._last + self._idle_s)
+        return 0.0 if self.full else max(0.0, due - time.monotonic())
 
     def take(self) -> list[Entry]:
         """The next write: whole records, up to the limits; the rest stays."""

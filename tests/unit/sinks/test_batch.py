@@ -43,7 +43,7 @@ def test_full_by_bytes() -> None:
 def test_due_by_age_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("app.sinks.batch.time.monotonic", lambda: now)
-    batch = Batch(settings(age_ms=200))
+    batch = Batch(settings(age_ms=200, idle_ms=1000))
     assert batch.wait_s == pytest.approx(0.2)
     batch.add(entry(0))
     now = 100.15
@@ -51,6 +51,18 @@ def test_due_by_age_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batch.wait_s == pytest.approx(0.05)
     now = 100.2
     assert batch.wait_s == 0
+
+
+def test_due_when_nothing_more_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("app.sinks.batch.time.monotonic", lambda: now)
+    batch = Batch(settings(age_ms=200, idle_ms=20))
+    batch.add(entry(0))
+    now = 100.015
+    batch.add(entry(1))
+    assert batch.wait_s == pytest.approx(0.02)
+    now = 100.035
+    assert batch.wait_s == pytest.approx(0.0)
 
 
 def test_repeats_count_for_nothing_but_are_committed_with_the_rest() -> None:
