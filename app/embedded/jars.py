@@ -23,7 +23,6 @@ from app.errors import ConfigurationError, ServerDidNotStart
 LOCK = Path(__file__).with_name("kafka-jars.lock.toml")
 FETCHERS = 8
 TRIES = 3
-REPOSITORIES = None
 BUNDLES = (
     ssl.get_default_verify_paths().cafile,
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch
@@ -105,7 +104,7 @@ def _context(repo_cache: Path) -> Any:
             "the embedded Kafka is not installed: `pip install sigstream[embedded]`, "
             "or set SIGSTREAM_KAFKA=host:port"
         ) from error
-    return MavenContext(repo_cache=repo_cache, resolver=PythonResolver(), remote_repos=REPOSITORIES)
+    return MavenContext(repo_cache=repo_cache, resolver=PythonResolver())
 
 
 def _sha256(path: Path) -> str:
