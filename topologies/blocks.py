@@ -62,7 +62,7 @@ async def process(event: Any, record: Record) -> None:
     if TICK in record.headers:
         chain = (record.key or b"").decode()
         order = order_of(event, chain)
-        await finish(event, chain, order, tick(order, record.timestamp_ms), [])
+        await finish(event, chain, order, tick(order, record.timestamp_ms), None)
         return
     features = decode(FEATURES_DECODER, record.value, "block features")
     version = version_of(record.timestamp_ms, record.offset)
@@ -74,15 +74,15 @@ async def process(event: Any, record: Record) -> None:
     ready = arrive(order, features.height, record.timestamp_ms)
     if not ready or ready[0] != features.height:
         put(event, features.chain, f"held/{features.height}", block)
-    await finish(event, features.chain, order, ready, [block])
+    await finish(event, features.chain, order, ready, block)
 
 
-async def finish(event: Any, chain: str, order: Order, ready: list[int], given: list[Held]) -> None:
+async def finish(event: Any, chain: str, order: Order, ready: list[int], given: Held | None) -> None:
     """Emit what is ready, then remember how far the chain is, once all of it is acknowledged."""
     sends = []
     logs: dict[int, float] = {}
     for height in ready:
-        block = given[0] if given and given[0].features.height == height else held(event, chain, height)
+        block = given if given and given.features.height == height else held(event, chain, height)
         if block is not None:
             sends.append(await emit(block, history_of(event, chain, height, logs)))
             logs[height] = history_value(block.features)
