@@ -11,6 +11,7 @@ from threading import Thread
 
 import asyncpg
 import pytest
+from jgo.maven import MavenContext
 
 from app.embedded import jars, reach
 from app.embedded.postgres import Postgres
@@ -29,7 +30,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setattr(jars, "REPOSITORIES", {"here": f"http://127.0.0.1:{server.server_port}"})
+        here = {"here": f"http://127.0.0.1:{server.server_port}"}
+        monkeypatch.setattr("jgo.maven.MavenContext", partial(MavenContext, remote_repos=here))
         monkeypatch.setattr(jars, "LOCK", tmp_path / "jars.lock.toml")
         Thread(target=server.serve_forever).start()
         yield tmp_path / "sigstream" / "jars"
