@@ -1,7 +1,8 @@
 """Blocks of one chain in order of height, whatever order the partitions of `blocks` bring them in.
 
 Pure: from what is known and a height to what is processed now. A block above the next height is held;
-a gap is passed once too many blocks wait behind it, or once no block has come for a while.
+a gap is passed once too many blocks wait behind it, or once no block has come for a while. A chain begins
+at height 0, or in the same way at the lowest block that has come: of a backlog, that is rarely the first.
 """
 
 import msgspec
@@ -16,7 +17,7 @@ class Order(msgspec.Struct, omit_defaults=True):
     """How far a chain is."""
 
     tip: int | None = None
-    """Highest height processed; None: the first block to come starts the chain."""
+    """Highest height processed; None: the chain has not begun."""
     held: list[int] = []
     """Heights that wait for an earlier one, ascending."""
     since_ms: int = 0
@@ -26,8 +27,9 @@ class Order(msgspec.Struct, omit_defaults=True):
 def arrive(order: Order, height: int, now_ms: int) -> list[int]:
     """Heights to process now, in this order, as a block arrives; empty: it is held."""
     order.since_ms = now_ms
-    if order.tip is None or height <= order.tip + 1:
-        order.tip = max(height, order.tip if order.tip is not None else height)
+    tip = -1 if order.tip is None else order.tip
+    if height <= tip + 1:
+        order.tip = max(height, tip)
         return [height, *_follow(order)]
     if height not in order.held:
         order.held = sorted([*order.held, height])

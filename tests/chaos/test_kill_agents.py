@@ -141,11 +141,8 @@ def fail(name: str, error: Exception) -> None:
 async def test_blocks(settings: Settings) -> None:
     blocks = list(simulate(BLOCKS, seed=3))
     async with probe(settings) as found:
-        # The first block to come starts the chain: which one that is must not depend on the partitions.
-        await found.send("blocks", [block_message(blocks[0])])
+        await found.send("blocks", map(block_message, blocks))
         with worker(settings, "blocks") as first:
-            await until(lambda: found.count("signals.raw"), "the first block", log=lambda: first.log)
-            await found.send("blocks", map(block_message, blocks[1:]))
             await kill_between(found, first, "signals.raw", BLOCKS, ("blocks", "block-features"))
         with worker(settings, "blocks", tag="-2") as second:
             await drained(found, second, "blocks", "blocks", "block-features")

@@ -14,9 +14,23 @@ def test_any_order_of_arrival_is_processed_in_order(heights: list[int]) -> None:
     assert order == Order(tip=29)
 
 
-def test_the_first_block_starts_the_chain_and_earlier_ones_are_not_lost() -> None:
+def test_height_0_starts_the_chain() -> None:
     order = Order()
-    assert arrive(order, 100, 0) == [100]
+    assert arrive(order, 1, 0) == []
+    assert arrive(order, 0, 0) == [0, 1]
+
+
+@given(st.permutations(range(100, 120)))
+def test_a_backlog_that_starts_anywhere_begins_at_its_lowest_block(heights: list[int]) -> None:
+    order = Order()
+    assert [ready for height in heights for ready in arrive(order, height, now_ms=0)] == []
+    assert tick(order, GAP_WAIT_MS) == list(range(100, 120))
+
+
+def test_what_comes_below_the_start_is_not_lost() -> None:
+    order = Order()
+    assert arrive(order, 100, 0) == []
+    assert tick(order, GAP_WAIT_MS) == [100]
     assert arrive(order, 98, 0) == [98]
     assert arrive(order, 101, 0) == [101]
 
