@@ -9,17 +9,21 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table and an index for each way it is read."""
+    """Create the table and an index for each way it is read.
+
+    Keys are ordered by their bytes: faster, and no update of the server's C library touches the indexes.
+    """
     op.execute("""
         CREATE TABLE signals (
-            provider    text        NOT NULL,
-            symbol      text        NOT NULL CONSTRAINT signals_symbol_upper CHECK (symbol = upper(symbol)),
+            provider    text        COLLATE "C" NOT NULL,
+            symbol      text        COLLATE "C" NOT NULL,
             ts          timestamptz NOT NULL,
-            name        text        NOT NULL,
+            name        text        COLLATE "C" NOT NULL,
             value       double precision,
             score       double precision,
             metadata    jsonb,
             created_at  timestamptz NOT NULL DEFAULT now(),
+            CONSTRAINT signals_symbol_upper CHECK (symbol = upper(symbol)),
             CONSTRAINT signals_pkey PRIMARY KEY (provider, symbol, ts, name)
         )
     """)
