@@ -42,6 +42,7 @@ from app.model.signal import ENCODER
 from app.sinks.base import SinkRecord
 from app.sinks.timescale import TimescaleConfig, TimescaleSink
 from app.sinks.timescale.schema import upgrade
+from app.streaming.garbage import keep_what_is_there
 from bench._broker import Broker, Message
 from bench._harness import in_turn, medians, report, steady_rate
 from bench._setup import bench_settings, product_worker, program, running, temporary_place
@@ -176,6 +177,7 @@ async def write_times(settings: Settings, signals: int) -> list[float]:
     """Milliseconds of each `TimescaleSink.write` of 5,000 signals."""
     sink = TimescaleSink(TimescaleConfig.of(settings))
     await sink.open()
+    keep_what_is_there()  # as the worker does
     taken = []
     records: list[SinkRecord] = []
     for number, batch in enumerate(forwarded(signals // NAMES)):

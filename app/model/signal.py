@@ -15,7 +15,7 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Signal(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Signal(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One named value. Identity is the batch's `(provider, symbol, ts)` and `name`."""
 
     name: str
@@ -51,7 +51,7 @@ class Signal(msgspec.Struct, kw_only=True, omit_defaults=True):
         return None if self.metadata is msgspec.UNSET else bytes(self.metadata).decode()
 
 
-class SignalBatch(msgspec.Struct, kw_only=True, omit_defaults=True):
+class SignalBatch(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """The signals of one `(provider, symbol, ts)`; on `signals` all three are canonical."""
 
     provider: str
@@ -61,7 +61,7 @@ class SignalBatch(msgspec.Struct, kw_only=True, omit_defaults=True):
     correlation_id: str | None = None
 
 
-class RawRecord(Signal, kw_only=True, omit_defaults=True):
+class RawRecord(Signal, kw_only=True, omit_defaults=True, gc=False):
     """A record of `signals.raw` before it is known which of both shapes it has."""
 
     name: str = ""

@@ -18,6 +18,7 @@ from app.sinks.batch import Batch, Entry
 from app.sinks.offsets import Beside, Owned, commit, read_committed
 from app.sinks.receipts import ENCODER, receipt_for, rejection
 from app.streaming.dead_letters import dead_letter
+from app.streaming.garbage import keep_what_is_there
 from app.streaming.record import ORIGIN_OFFSET, Record, make_headers, of_aiokafka
 from app.streaming.slot import Slot
 from app.streaming.topics import BLOCK_BYTES, DEAD_LETTER_BYTES, ensure_topics, pipeline_topics
@@ -70,6 +71,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._producer.start()
         self._consumer.subscribe([self._config.topic("signals")], listener=self)
         await self._consumer.start()
+        keep_what_is_there()
         log.info("sink ready", sink=self._sink.name, group=self._group)
         try:
             while not self._stop.is_set():

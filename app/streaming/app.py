@@ -16,6 +16,7 @@ from app.observe.logging import configure_logging, library_config
 from app.streaming.attempts import MOST, Attempts
 from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
+from app.streaming.garbage import keep_what_is_there
 from app.streaming.record import HANDLING, Headers, Record, of_faust
 from app.streaming.slot import claim
 from app.streaming.topics import (
@@ -180,6 +181,7 @@ class SafeApp(faust.App):
         wanted = [changelog(self.settings, self.stage, name, n) for name, n in self._changelogs]
         await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
         await super().on_first_start()
+        keep_what_is_there()
 
 
 LIMITS = {"block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
