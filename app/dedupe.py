@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from hashlib import blake2b
 from math import isfinite
 from typing import NamedTuple
 
 import msgspec
 import orjson
+from msgspec import UNSET
+from xxhash import xxh3_64_intdigest
 
 from app.errors import ContractError
 from app.model.receipt import Outcome
@@ -20,8 +21,8 @@ MAX_KNOWN_NAMES = 20_000
 REFRESH_SHARE = 30
 """A key's time of last touch is written again once a thirtieth of its lifetime has passed."""
 
-_PACK = msgspec.msgpack.Encoder()
-_pack = _PACK.encode
+_pack = msgspec.msgpack.Encoder().encode
+_new = tuple.__new__
 
 
 class Known(NamedTuple):
@@ -43,7 +44,7 @@ class Seen(NamedTuple):
 
 def pack(seen: Seen) -> bytes:
     """8 bytes of time, then MessagePack: the time can be read without the rest."""
-    return seen.touched_ms.to_bytes(8, "big") + _PACK.encode(seen.names)
+    return seen.touched_ms.to_bytes(8, "big") + _pack(seen.names)
 
 
 def unpack(value: bytes) -> Seen:
@@ -57,15 +58,14 @@ def touched_ms(value: bytes) -> int:
 
 
 class Fate(StrEnum):
-    """What to do with one signal."""
+    """What to do with a signal whose name is known."""
 
-    NEW = "new"
     CHANGED = "changed"
     SAME = "same"
     OLDER = "older"
 
 
-NEW, CHANGED, SAME, OLDER = Fate  # an enum's attributes are slow to look up
+CHANGED, SAME, OLDER = Fate  # an enum's attributes are slow to look up
 
 
 class Verdict(NamedTuple):
@@ -79,14 +79,12 @@ class Verdict(NamedTuple):
     """What to remember from now on; None: what is known already."""
 
 
-def fate(signal: Known, known: Known | None) -> tuple[Fate, Known]:
-    """What to do with a signal, and what is known of it from now on.
+def fate(signal: Known, known: Known) -> tuple[Fate, Known]:
+    """What to do with a signal of a known name, and what is known of it from now on.
 
     Versions order what happened; the digest breaks a tie, so that every reader of the same records
     ends with the same signal, whatever order they came in.
     """
-    if known is None:
-        return NEW, signal
     latest = max(known, signal)
     if signal.digest == known.digest:
         return SAME, latest
@@ -121,8 +119,12 @@ def decide(
         except ContractError as error:
             reasons[name] = str(error)
             continue
-        what, names[name] = fate(mine, names.get(name))
-        if what is NEW or what is CHANGED:
+        known = names.get(name)
+        if known is None:  # by far the most
+            names[name], forward[name] = mine, signal
+            continue
+        what, names[name] = fate(mine, known)
+        if what is CHANGED:
             forward[name] = signal
         else:
             outcomes.setdefault(Outcome(what.value), []).append(name)
@@ -157,7 +159,7 @@ def _batch(batch: SignalBatch, forward: dict[str, Signal]) -> SignalBatch | None
 def _complete(signal: Signal, version: int, now: datetime) -> Known:
     """Fill in version, digest and time of the signal. Raises ContractError when it can't be stored."""
     _check(signal)
-    if signal.metadata is not msgspec.UNSET:
+    if signal.metadata is not UNSET:
         signal.metadata = _canonical_metadata(bytes(signal.metadata))
     if signal.version is None:
         signal.version = version
@@ -166,7 +168,7 @@ def _complete(signal: Signal, version: int, now: datetime) -> Known:
     signal.signal_id = None
     signal.digest = digest = digest_of(signal)
     # Skips NamedTuple's Python-level constructor: half of the time.
-    return tuple.__new__(Known, (signal.version, digest))
+    return _new(Known, (signal.version, digest))
 
 
 def _check(signal: Signal) -> None:
@@ -179,27 +181,12 @@ def _check(signal: Signal) -> None:
         raise ContractError(f"`score` is {score}: send a finite number")
     if not 0 < len(name) <= MAX_NAME_CHARS:
         raise ContractError(f"`name` has {len(name)} characters: send 1 to {MAX_NAME_CHARS}")
-    texts = (
-        name,
-        signal.signal_type,
-        signal.block_hash,
-        signal.correlation_id,
-        signal.canonical_key,
-        signal.outcome,
-    )
-    for text in texts:
-        if text is not None and "\0" in text:
-            field = _TEXTS[texts.index(text)]
-            raise ContractError(f"`{field}` holds U+0000, which PostgreSQL can't store: take it out")
-
-
-_TEXTS = ("name", "signal_type", "block_hash", "correlation_id", "canonical_key", "outcome")
 
 
 def _canonical_metadata(raw: bytes) -> msgspec.Raw | msgspec.UnsetType:
     """The object, sorted by key, so that the same content has the same digest."""
     if raw == b"null":
-        return msgspec.UNSET
+        return UNSET
     if len(raw) > MAX_METADATA_BYTES:
         raise ContractError(f"`metadata` has {len(raw)} bytes: send at most {MAX_METADATA_BYTES}")
     if not raw.startswith(b"{"):
@@ -233,10 +220,10 @@ def digest_of(signal: Signal) -> int:
         signal.score,
         signal.signal_type,
         signal.confidence,
-        None if metadata is msgspec.UNSET else bytes(metadata),
         signal.block_height,
         signal.block_hash,
         block_time.timestamp() if block_time else None,
         signal.retracted_at is not None,
+        None if metadata is UNSET else metadata,  # JSON amid MessagePack: last, where it can't mix
     )
-    return int.from_bytes(blake2b(_pack(content), digest_size=8).digest(), "big") >> 1
+    return xxh3_64_intdigest(_pack(content)) >> 1

@@ -10,6 +10,9 @@ from app.model.signal import MAX_NAMES, RAW_DECODER, RawRecord, Signal, SignalBa
 from app.model.wire import decode
 
 WHAT = "signal batch"
+NUL = b"\\u0000"
+"""How JSON writes U+0000, which PostgreSQL can't store: it breaks the whole statement."""
+_TEXTS = ("name", "signal_type", "block_hash", "correlation_id", "canonical_key", "outcome")
 
 
 class _Envelope(msgspec.Struct):
@@ -39,6 +42,8 @@ def read_raw(value: bytes | None, *, uppercase: bool = False) -> tuple[SignalBat
         batch = _whole(decode(RAW_DECODER, value, WHAT))
     except ContractError as error:
         batch, refused = _piecewise(value, error)
+    if value is not None and NUL in value:
+        _set_apart_nul(batch, refused)
     if len(batch.signals) > MAX_NAMES:
         raise ContractError(
             f"`signals` has {len(batch.signals)} entries: send at most {MAX_NAMES} in one record"
@@ -95,3 +100,15 @@ def _name_of(raw: Any, index: int) -> str:
         return _NAME.decode(raw).name
     except (msgspec.DecodeError, UnicodeDecodeError):
         return f"signals[{index}]"
+
+
+def _set_apart_nul(batch: SignalBatch, refused: dict[str, str]) -> None:
+    """Metadata is looked at when it is read."""
+    good: list[Signal] = []
+    for signal in batch.signals:
+        field = next((field for field in _TEXTS if "\0" in (getattr(signal, field) or "")), None)
+        if field is None:
+            good.append(signal)
+        else:
+            refused[signal.name] = f"`{field}` holds U+0000, which PostgreSQL can't store: take it out"
+    batch.signals = good

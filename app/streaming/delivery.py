@@ -217,7 +217,7 @@ class HeldState:
         if held is not None:
             return held.value
         try:
-            found: bytes | None = self.table.get(key)
+            found: bytes | None = self.table.data.get(key)
         except Exception as error:
             raise StateFailed(f"table {self.table.name} can't be read: {error!r}") from error
         return found

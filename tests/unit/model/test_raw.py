@@ -68,6 +68,21 @@ def test_a_bad_signal_of_a_batch_is_refused_alone() -> None:
     assert 'found "x"' in refused["b"]
 
 
+@pytest.mark.parametrize("field", ["name", "signal_type", "canonical_key", "outcome", "correlation_id"])
+def test_a_signal_with_a_nul_in_a_text_is_refused_alone(field: str) -> None:
+    bad = {"name": "b", "value": 1, field: "b\0"}
+    batch, refused = read_raw(flat(name=..., value=..., signals=[{"name": "a", "value": 1}, bad]))
+    assert [s.name for s in batch.signals] == ["a"]
+    assert refused == {
+        bad["name"]: f"`{field}` holds U+0000, which PostgreSQL can't store: take it out",
+    }
+
+
+def test_an_escaped_backslash_is_not_a_nul() -> None:
+    batch, refused = read_raw(flat(name="a\\u0000"))
+    assert ([s.name for s in batch.signals], refused) == (["a\\u0000"], {})
+
+
 def test_more_than_a_thousand_names_are_refused() -> None:
     signals = [{"name": str(i), "value": i} for i in range(1001)]
     with pytest.raises(ContractError, match="at most 1000"):
