@@ -7,11 +7,11 @@ at-least-once, RocksDB state with a changelog topic, checkpoints every 5 s.
 from __future__ import annotations
 
 import sys
-from hashlib import blake2b
 from typing import Any
 
 import orjson
 from quixstreams import Application, State
+from xxhash import xxh3_64_intdigest
 
 CONTENT = ("value", "score", "signal_type", "confidence", "metadata", "block_height")
 
@@ -19,7 +19,7 @@ CONTENT = ("value", "score", "signal_type", "confidence", "metadata", "block_hei
 def digest_of(signal: dict[str, Any]) -> int:
     """What tells changed content from the same."""
     content = orjson.dumps([signal.get(field) for field in CONTENT])
-    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big") >> 1
+    return xxh3_64_intdigest(content) >> 1
 
 
 def is_new(signal: dict[str, Any], state: State[Any, Any]) -> bool:
