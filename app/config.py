@@ -68,13 +68,22 @@ class Settings(BaseSettings):
     """A key that nobody touched for this long is forgotten."""
     uppercase_symbols: bool = False
     """Write `spy` as `SPY` instead of refusing it."""
-    window_blocks: PositiveInt = 144
-    """History behind windowed block signals, in blocks."""
+
+    processors: Annotated[tuple[str, ...], NoDecode] = ("mempool", "miner", "whale")
+    """Processors that compute signals from blocks, comma separated; entry points of the group
+    `sigstream.processors`."""
+    processor_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Parameters by processor, JSON: `{"whale": {"tiers_btc": [50, 500]}}`."""
+    processor_budget_s: PositiveFloat = 1.0
+    """A processor's time for one block; one that takes longer is left out."""
+    labels: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Files that say who owns an address (`pools-v2.json`, TagPacks in YAML, CSV), comma separated; beside
+    the built-in ones."""
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("sinks", mode="before")
+    @field_validator("sinks", "processors", "labels", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

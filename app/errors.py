@@ -39,3 +39,7 @@ class Fenced(Terminal):
 
 class StateFailed(Terminal):
     """A table can't be read or written: nothing is committed, and the worker stops."""
+
+
+class BudgetExceeded(Terminal):
+    """A processor took longer than it may."""

@@ -6,11 +6,12 @@ import orjson
 import structlog
 
 from app.chain.extract import extract
+from app.config import settings
 from app.model.features import BlockFeatures
 from app.model.signal import Signal
-from app.processors.base import run_processors
-from app.processors.builtin import builtin_processors
 from app.processors.pools import pool_of
+from app.processors.registry import enabled_processors
+from app.processors.run import run_processors
 from app.sources.files import read_block_file
 
 log = structlog.get_logger()
@@ -22,9 +23,10 @@ def report(path: Path, *, chain: str = "BTC") -> dict[str, object]:
     Amounts in satoshi, fee rates in sat/vB. Raises what `read_block_file` and `extract` raise.
     """
     features = extract(read_block_file(path), chain=chain, isolated=True)
-    batch = run_processors(
-        builtin_processors(), features, None, version=0, correlation_id=None, on_error=_failed
-    )
+    ran = run_processors(enabled_processors(settings()), features, None, version=0, correlation_id=None)
+    for name, error in ran.failures.items():
+        log.error("processor failed", processor=name, error=str(error))
+    batch = ran.batch
     return {
         "chain": features.chain,
         "height": features.height,
@@ -55,7 +57,3 @@ def _signal(signal: Signal) -> dict[str, object]:
         "confidence": signal.confidence,
         "metadata": orjson.loads(signal.metadata_text() or "{}"),
     }
-
-
-def _failed(processor: str, error: Exception) -> None:
-    log.error("processor failed", processor=processor, error=str(error))

@@ -24,6 +24,8 @@ class BlockFeatures(msgspec.Struct, kw_only=True, omit_defaults=True):
     previousblockhash: str | None = None
     time: int
     """Header time, seconds since 1970."""
+    labels: str = ""
+    """Version of the labels that addresses were attributed by."""
     isolated: bool = False
     """A single block out of context: its signals use no history, and it enters none."""
     completeness: float = 1.0

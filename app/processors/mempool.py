@@ -1,11 +1,13 @@
 """What the block says of the market for block space: fee rates, fullness, pressure."""
 
+from math import log1p
+
 from app.chain.extract import PERCENTILES
 from app.chain.window import robust_z
 from app.model.block import MAX_BLOCK_WEIGHT
 from app.model.features import BlockFeatures
-from app.model.signal import Signal
-from app.processors.base import History, history_value, metadata, saturating
+from app.processors.base import Metric, Output, saturating
+from app.processors.history import History
 
 FEERATE_HALF = 20.0
 """sat/vB at which a fee rate's score is 0.5."""
@@ -18,44 +20,42 @@ class MempoolProcessor:
 
     name = "mempool"
 
-    def process(self, features: BlockFeatures, history: History | None) -> list[Signal]:
+    def process(self, features: BlockFeatures, history: History | None) -> Output:
         """Fee rates (sat/vB), fullness (share of the weight limit), fee pressure (robust z)."""
-        return [*_feerates(features), _fullness(features), *_pressure(features, history)]
+        log_fee = log1p(features.total_fee_sat)
+        metrics = [*_feerates(features), _fullness(features)]
+        if history is not None:
+            metrics += _pressure(features, log_fee, history.traces(self.name, 144))
+        return Output(metrics, trace=log_fee)
 
 
-def _feerates(features: BlockFeatures) -> list[Signal]:
+def _feerates(features: BlockFeatures) -> list[Metric]:
     return [
-        Signal(
-            name=f"mempool.feerate_p{share}",
-            value=rate,
-            score=saturating(rate, FEERATE_HALF),
-            confidence=features.fee_completeness,
-        )
+        Metric(f"mempool.feerate_p{share}", rate, saturating(rate, FEERATE_HALF), features.fee_completeness)
         for share, rate in zip(PERCENTILES, features.feerate_percentiles, strict=False)
     ]
 
 
-def _fullness(features: BlockFeatures) -> Signal:
+def _fullness(features: BlockFeatures) -> Metric:
     fullness = features.weight / MAX_BLOCK_WEIGHT
-    return Signal(
-        name="mempool.fullness",
-        value=fullness,
-        score=fullness,
-        confidence=1.0,
-        metadata=metadata(tx_count=features.tx_count, weight=features.weight),
+    return Metric(
+        "mempool.fullness",
+        fullness,
+        fullness,
+        metadata={"tx_count": features.tx_count, "weight": features.weight},
     )
 
 
-def _pressure(features: BlockFeatures, history: History | None) -> list[Signal]:
-    z = None if history is None else robust_z(history_value(features), history.log_fees)
-    if history is None or z is None:
+def _pressure(features: BlockFeatures, log_fee: float, earlier: list[float]) -> list[Metric]:
+    z = robust_z(log_fee, earlier)
+    if z is None:
         return []
     return [
-        Signal(
-            name="mempool.fee_pressure",
-            value=z,
-            score=max(-1.0, min(1.0, z / PRESSURE_FULL)),
-            confidence=features.fee_completeness,
-            metadata=metadata(total_fee_sat=features.total_fee_sat, window=len(history.log_fees)),
+        Metric(
+            "mempool.fee_pressure",
+            z,
+            max(-1.0, min(1.0, z / PRESSURE_FULL)),
+            features.fee_completeness,
+            {"total_fee_sat": features.total_fee_sat},
         )
     ]

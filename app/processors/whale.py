@@ -1,11 +1,9 @@
 """Large movements of coins, and of old ones."""
 
-import msgspec
-
 from app.model.block import SATOSHI_PER_BTC
 from app.model.features import BlockFeatures, Transfer
-from app.model.signal import Signal
-from app.processors.base import History, metadata, saturating
+from app.processors.base import Metric, Output, saturating
+from app.processors.history import History
 
 TIERS_BTC = (100, 500, 1000)
 """Least value of a transaction, without change, to count in a tier."""
@@ -20,47 +18,47 @@ class WhaleProcessor:
 
     name = "whale"
 
-    def process(self, features: BlockFeatures, history: History | None) -> list[Signal]:
+    def process(self, features: BlockFeatures, history: History | None) -> Output:
         """Transfer value, count and sum a tier, the largest transfer (BTC), coin days destroyed."""
-        signals = [_transfer(features), _largest(features), _coin_days(features)]
+        metrics = [_transfer(features), _largest(features), _coin_days(features)]
         for tier in TIERS_BTC:
-            signals += _tier(features, tier)
-        for signal in signals:
-            signal.confidence = features.completeness
-        return signals
+            metrics += _tier(features, tier)
+        for metric in metrics:
+            metric.quality = features.completeness
+        return Output(metrics)
 
 
-def _transfer(features: BlockFeatures) -> Signal:
+def _transfer(features: BlockFeatures) -> Metric:
     large = sum(transfer.value_sat for transfer in features.large_transfers)
-    return Signal(name="whale.transfer_btc", value=_btc(features.transfer_sat), score=_share(large, features))
+    return Metric(name="whale.transfer_btc", value=_btc(features.transfer_sat), score=_share(large, features))
 
 
-def _largest(features: BlockFeatures) -> Signal:
+def _largest(features: BlockFeatures) -> Metric:
     largest = next(iter(features.large_transfers), None)
     value_sat = largest.value_sat if largest else 0
-    return Signal(
+    return Metric(
         name="whale.largest_btc",
         value=_btc(value_sat),
         score=_share(value_sat, features),
-        metadata=metadata(txid=largest.txid) if largest else msgspec.UNSET,
+        metadata={"txid": largest.txid} if largest else {},
     )
 
 
-def _coin_days(features: BlockFeatures) -> Signal:
+def _coin_days(features: BlockFeatures) -> Metric:
     days = features.coin_days_destroyed
-    return Signal(name="whale.coin_days_destroyed", value=days, score=saturating(days, COIN_DAYS_HALF))
+    return Metric(name="whale.coin_days_destroyed", value=days, score=saturating(days, COIN_DAYS_HALF))
 
 
-def _tier(features: BlockFeatures, tier: int) -> list[Signal]:
+def _tier(features: BlockFeatures, tier: int) -> list[Metric]:
     within: list[Transfer] = [t for t in features.large_transfers if t.value_sat >= tier * SATOSHI_PER_BTC]
     total = sum(transfer.value_sat for transfer in within)
     return [
-        Signal(
+        Metric(
             name=f"whale.count:{tier}btc",
             value=float(len(within)),
             score=saturating(len(within), COUNT_HALF),
         ),
-        Signal(name=f"whale.sum_btc:{tier}btc", value=_btc(total), score=_share(total, features)),
+        Metric(name=f"whale.sum_btc:{tier}btc", value=_btc(total), score=_share(total, features)),
     ]
 
 

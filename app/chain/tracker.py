@@ -1,0 +1,294 @@
+"""Which blocks are the chain, in which order: heights, gaps, reorganisations. Pure.
+
+Blocks come in any order. A block whose parent is known and attached is attached behind it. Another one is
+held: its parent may be on its way in another partition. Once nothing has come for a while, or too many
+wait, the gap is passed: the lowest that waits is attached to the block below the gap. A block that comes
+after that is put where it belongs, and what follows it is computed again.
+
+The chain is the longest attached branch; of two equally long ones, the one that was there first.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from app.errors import ContractError
+
+KEEP = 1200
+"""Heights below the tip in which blocks can be put: the longest window, and a reorganisation beside it."""
+FORGET_EVERY = 100
+MAX_HELD = 2000
+"""A backlog is read partition by partition: many blocks may come before one that is in another."""
+GAP_WAIT_MS = 10_000
+"""Without a block of the chain; while blocks come, the missing one may be among them."""
+MAX_JUMP = 100_000
+"""Heights (two years): what is further above the tip is no block of this chain."""
+
+
+class Node(msgspec.Struct, omit_defaults=True):
+    """A block's place. Attached: `link` is its predecessor's hash, or it has none (`first`)."""
+
+    height: int
+    hash: str
+    parent: str | None = None
+    """`previousblockhash`."""
+    link: str | None = None
+    missing: int = 0
+    """Heights between it and its predecessor that have not come."""
+    first: bool = False
+    """The chain's lowest block."""
+
+    @property
+    def attached(self) -> bool:
+        """Whether its predecessor is settled."""
+        return self.first or self.link is not None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What an event asks for."""
+
+    retract: list[str] = field(default_factory=list)
+    """Hashes that have left the chain, highest first."""
+    apply: list[str] = field(default_factory=list)
+    """Hashes to compute, in order: new on the chain, or with another history than before."""
+    again: str | None = None
+    """A block of the chain that came again."""
+    forget: list[Node] = field(default_factory=list)
+    """Blocks that fell out of reach."""
+    touched: list[Node] = field(default_factory=list)
+    """Nodes that changed without being computed: held ones, and blocks of other branches."""
+    passed: int = 0
+    """Heights that were given up."""
+    too_late: bool = False
+    """The block is further below the tip than blocks are kept: it can only be taken by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A gap: heights `first` to `last` are missing below the block whose parent is `hash`."""
+
+    first: int
+    last: int
+    hash: str | None
+
+
+class Tracker:
+    """The tree of a chain's blocks within reach, and which branch is the chain."""
+
+    def __init__(self, nodes: Iterable[Node] = (), tip: str | None = None, since_ms: int = 0) -> None:
+        self.nodes = {node.hash: node for node in nodes}
+        self.tip = tip
+        self.since_ms = since_ms
+        """When the last block came (the broker's time)."""
+        self._children: dict[str, list[str]] = {}
+        for node in self.nodes.values():
+            self._add_child(node)
+        for node in list(self.nodes.values()):
+            if node.attached:
+                self._attach_above(node)
+        self._choose_tip()
+
+    @property
+    def height(self) -> int:
+        """The tip's; -1 before the chain has begun."""
+        return self.nodes[self.tip].height if self.tip else -1
+
+    @property
+    def waiting(self) -> bool:
+        """Whether time alone may change something."""
+        return self._next_to_pass() is not None
+
+    def path(self, tip: str | None = None) -> Iterator[Node]:
+        """Blocks of the chain (or of the branch that ends in `tip`), highest first."""
+        at = self.nodes.get(tip or self.tip or "")
+        while at is not None:
+            yield at
+            at = self.nodes.get(at.link or "")
+
+    def arrive(self, height: int, hash: str, parent: str | None, now_ms: int) -> Plan:  # noqa: A002
+        """A block came. Raises ContractError for one that can't be of this chain."""
+        known = self.nodes.get(hash)
+        if known is not None:
+            return Plan(again=hash if known.attached and self._is_active(known) else None)
+        if self.tip and height > self.height + MAX_JUMP:
+            raise ContractError(
+                f"height {height} is {height - self.height:,} above the chain's tip ({self.height}): not a "
+                f"block of this chain; for another one set another `chain`, or use another namespace"
+            )
+        if self.tip and height <= self.height - KEEP:
+            return Plan(too_late=True)
+        self.since_ms = now_ms
+        node = Node(height, hash, parent)
+        if parent is not None and parent == self.tip and hash not in self._children:
+            return self._extend(node)
+        before = self._steps()
+        self.nodes[hash] = node
+        self._add_child(node)
+        self._place(node)
+        plan = self._settle(before)
+        if not node.attached or hash not in plan.apply:
+            plan.touched.append(node)
+        return self._pass(plan) if self._held_count() > MAX_HELD else plan
+
+    def _extend(self, node: Node) -> Plan:
+        """The usual case: the next block of the chain, and nothing waits for it."""
+        node.link, self.tip = node.parent, node.hash
+        self.nodes[node.hash] = node
+        self._add_child(node)
+        return Plan(apply=[node.hash], forget=self._forget())
+
+    def tick(self, now_ms: int) -> Plan:
+        """Time has passed."""
+        if now_ms - self.since_ms < GAP_WAIT_MS:
+            return Plan()
+        return self._pass(Plan())
+
+    def wanted(self) -> list[Wanted]:
+        """Gaps that somebody may fill: below blocks that wait, lowest first."""
+        found = []
+        for node in self._roots_of_held():
+            below = max((n.height for n in self.path() if n.height < node.height), default=node.height - 2)
+            found.append(Wanted(min(below + 1, node.height - 1), node.height - 1, node.parent))
+        return sorted(found, key=lambda gap: gap.first)
+
+    def _place(self, node: Node) -> None:
+        """Attach it where that is certain: behind its parent, at height 0, or below a passed gap."""
+        parent = self.nodes.get(node.parent or "")
+        above = [self.nodes[child] for child in self._children.get(node.hash, ())]
+        behind_gap = next((child for child in above if child.attached), None)
+        if parent is not None and parent.attached:
+            node.link = parent.hash
+        elif node.height == 0:
+            node.first = True
+        elif behind_gap is not None:
+            self._put_into_gap(node, behind_gap)
+        else:
+            return
+        self._attach_above(node)
+
+    def _put_into_gap(self, node: Node, above: Node) -> None:
+        """`above` was attached across a gap that `node` is the upper end of."""
+        below = self.nodes.get(above.link or "")
+        if below is not None and below.height < node.height:
+            node.link, node.missing = below.hash, node.height - below.height - 1
+        else:
+            node.first = True
+        above.link, above.missing, above.first = node.hash, 0, False
+
+    def _attach_above(self, node: Node) -> None:
+        """Children that waited for it, or that were attached across the gap it has closed."""
+        stack = [node]
+        while stack:
+            at = stack.pop()
+            for child in map(self.nodes.__getitem__, self._children.get(at.hash, ())):
+                if child.link != at.hash:
+                    child.link, child.missing, child.first = at.hash, 0, False
+                    stack.append(child)
+
+    def _pass(self, plan: Plan) -> Plan:
+        """Give up what is missing below the lowest block that waits."""
+        node = self._next_to_pass()
+        if node is None:
+            return plan
+        before = self._steps()
+        above = self._gap_around(node)
+        if above is not None:
+            self._put_into_gap(node, above)
+            above.missing = above.height - node.height - 1
+        else:
+            self._attach_across(node)
+        self._attach_above(node)
+        further = self._settle(before)
+        further.passed = plan.passed + node.missing
+        further.again, further.touched = plan.again, [*plan.touched, *further.touched]
+        further.retract = [*plan.retract, *further.retract]
+        further.apply = [*plan.apply, *(h for h in further.apply if h not in plan.apply)]
+        further.forget = [*plan.forget, *further.forget]
+        return further
+
+    def _attach_across(self, node: Node) -> None:
+        """To the highest block of the chain that can be its predecessor; its parent is not known."""
+        below = next((n for n in self.path() if n.height < node.height - 1), None)
+        if below is None:
+            node.first = True
+        else:
+            node.link, node.missing = below.hash, node.height - below.height - 1
+
+    def _next_to_pass(self) -> Node | None:
+        """The lowest block that waits and matters: above the tip, or within a gap that was passed."""
+        for node in sorted(self._roots_of_held(), key=lambda node: (node.height, node.hash)):
+            if self._reach(node) > self.height or self._gap_around(node) is not None:
+                return node
+        return None
+
+    def _gap_around(self, node: Node) -> Node | None:
+        """The block of the chain above the gap that the height lies in."""
+        for at in self.path():
+            if at.height <= node.height:
+                return None
+            if at.height - at.missing <= node.height or (at.first and at.height > node.height):
+                return at
+        return None
+
+    def _reach(self, node: Node) -> int:
+        """Greatest height of what stands on it."""
+        highest, stack = node.height, [node.hash]
+        while stack:
+            for child in self._children.get(stack.pop(), ()):
+                highest = max(highest, self.nodes[child].height)
+                stack.append(child)
+        return highest
+
+    def _roots_of_held(self) -> list[Node]:
+        """Blocks that wait and whose parent is not there."""
+        return [n for n in self.nodes.values() if not n.attached and (n.parent or "") not in self.nodes]
+
+    def _held_count(self) -> int:
+        return sum(not node.attached for node in self.nodes.values())
+
+    def _is_active(self, node: Node) -> bool:
+        return any(at.hash == node.hash for at in self.path())
+
+    def _steps(self) -> dict[str, tuple[str | None, int]]:
+        """The chain as hash -> (predecessor, gap)."""
+        return {node.hash: (node.link, node.missing) for node in self.path()}
+
+    def _settle(self, before: dict[str, tuple[str | None, int]]) -> Plan:
+        """Choose the tip anew, and say what differs from `before`."""
+        self._choose_tip()
+        plan = Plan()
+        now = list(self.path())
+        changed = False
+        for node in reversed(now):
+            changed = changed or before.get(node.hash) != (node.link, node.missing)
+            if changed:
+                plan.apply.append(node.hash)
+        kept = {node.hash for node in now}
+        plan.retract = [hash_ for hash_ in before if hash_ not in kept]
+        plan.forget = self._forget()
+        return plan
+
+    def _choose_tip(self) -> None:
+        """The highest attached block; of several, the one that is the tip already."""
+        highest = max((n for n in self.nodes.values() if n.attached), key=lambda n: n.height, default=None)
+        if highest is not None and highest.height > self.height:
+            self.tip = highest.hash
+
+    def _forget(self) -> list[Node]:
+        """Blocks out of reach, now and then; the lowest that stay keep links that lead nowhere."""
+        if len(self.nodes) <= KEEP + FORGET_EVERY:
+            return []
+        old = [node for node in self.nodes.values() if node.height <= self.height - KEEP]
+        for node in old:
+            del self.nodes[node.hash]
+            self._children.pop(node.hash, None)
+            siblings = self._children.get(node.parent or "")
+            if siblings and node.hash in siblings:
+                siblings.remove(node.hash)
+        return old
+
+    def _add_child(self, node: Node) -> None:
+        if node.parent is not None:
+            self._children.setdefault(node.parent, []).append(node.hash)

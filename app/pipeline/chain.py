@@ -1,0 +1,211 @@
+"""A chain's signals: blocks in, in any order; batches and what is to be remembered out. No I/O.
+
+The tracker says which blocks are the chain; here they are computed, each with the history of its own
+branch, and what has left the chain is retracted.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+
+import msgspec
+
+from app.chain.tracker import Node, Plan, Tracker
+from app.model.features import BlockFeatures
+from app.model.signal import BATCH_DECODER, ENCODER, Signal, SignalBatch
+from app.processors.history import MOST, History, Past
+from app.processors.run import Enabled, Ran, run_processors
+
+NEAR = 144
+"""Heights below a given one among which the nearest known totals are looked for."""
+
+
+class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What is remembered of a block within reach."""
+
+    node: Node
+    features: BlockFeatures
+    correlation_id: str | None = None
+    past: Past | None = None
+    """Set once it was computed."""
+    sent: msgspec.Raw | None = None
+    """The batch as it was last sent: what a retraction takes back, whatever code made it."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """What an event leads to: first these batches are sent, then this is written."""
+
+    batches: list[SignalBatch] = field(default_factory=list)
+    """At most one a `ts`."""
+    entries: list[Entry] = field(default_factory=list)
+    """To be written in this order: the cause last, so that a crash before it repeats all."""
+    pasts: list[Past] = field(default_factory=list)
+    """Of the chain's computed blocks, for `sums`."""
+    forget: list[Node] = field(default_factory=list)
+    ran: list[tuple[BlockFeatures, Ran]] = field(default_factory=list)
+    retracted: list[BlockFeatures] = field(default_factory=list)
+    passed: int = 0
+    """Heights that were given up."""
+    too_late: bool = False
+
+
+class Chain:
+    """One chain within reach, in memory.
+
+    `older` finds what is remembered of heights that are out of reach.
+    """
+
+    def __init__(
+        self,
+        processors: Sequence[Enabled],
+        entries: Sequence[Entry] = (),
+        *,
+        tip: str | None = None,
+        since_ms: int = 0,
+        version: int = 0,
+        older: Callable[[int], Past | None] = lambda _: None,
+    ) -> None:
+        self._processors = processors
+        self._older = older
+        self.entries = {entry.node.hash: entry for entry in entries}
+        self.tracker = Tracker((entry.node for entry in entries), tip, since_ms)
+        self.version = version
+        """The largest that was given out: later events must win."""
+
+    def arrive(
+        self, features: BlockFeatures, *, now_ms: int, version: int, correlation_id: str | None = None
+    ) -> Effects:
+        """A block came. Raises ContractError for one that can't be of this chain."""
+        self._raise_version(version)
+        if features.isolated:
+            return self._alone(features, correlation_id)
+        plan = self.tracker.arrive(features.height, features.hash, features.previousblockhash, now_ms)
+        if plan.too_late:
+            return self._alone(features, correlation_id, too_late=True)
+        if features.hash not in self.entries and features.hash in self.tracker.nodes:
+            node = self.tracker.nodes[features.hash]
+            self.entries[features.hash] = Entry(node=node, features=features, correlation_id=correlation_id)
+        return self._follow(plan, now_ms, cause=features.hash)
+
+    def tick(self, *, now_ms: int, version: int) -> Effects:
+        """Time has passed."""
+        self._raise_version(version)
+        plan = self.tracker.tick(now_ms)
+        return self._follow(plan, now_ms, cause=plan.apply[0] if plan.apply else None)
+
+    def _raise_version(self, version: int) -> None:
+        self.version = max(version, self.version + 1)
+
+    def _alone(
+        self, features: BlockFeatures, correlation_id: str | None, *, too_late: bool = False
+    ) -> Effects:
+        """A block out of context."""
+        ran = run_processors(
+            self._processors, features, None, version=self.version, correlation_id=correlation_id
+        )
+        return Effects(batches=[ran.batch], ran=[(features, ran)], too_late=too_late)
+
+    def _follow(self, plan: Plan, now_ms: int, *, cause: str | None) -> Effects:
+        effects = Effects(forget=plan.forget, passed=plan.passed)
+        batches: dict[str, SignalBatch] = {}
+        when = datetime.fromtimestamp(now_ms / 1000, UTC)
+        for hash_ in plan.retract:
+            self._retract(self.entries[hash_], when, batches, effects)
+        self._compute(plan.apply, when, batches, effects)
+        if plan.again is not None and (sent := self.entries[plan.again].sent) is not None:
+            batch = self._again(BATCH_DECODER.decode(sent))
+            batches.setdefault(batch.ts, batch)
+        effects.batches = list(batches.values())
+        effects.entries = self._to_write(plan, cause)
+        for node in plan.forget:
+            self.entries.pop(node.hash, None)
+        return effects
+
+    def _again(self, batch: SignalBatch) -> SignalBatch:
+        for signal in batch.signals:
+            signal.version = self.version
+        return batch
+
+    def _retract(
+        self, entry: Entry, when: datetime, batches: dict[str, SignalBatch], effects: Effects
+    ) -> None:
+        effects.retracted.append(entry.features)
+        if entry.sent is None:
+            return
+        batch = BATCH_DECODER.decode(entry.sent)
+        self._take_back(batch.signals, when)
+        batches[batch.ts] = batch
+        entry.sent = None
+
+    def _take_back(self, signals: Sequence[Signal], when: datetime) -> None:
+        for signal in signals:
+            signal.retracted_at = when
+            signal.version = self.version
+
+    def _compute(
+        self, hashes: Sequence[str], when: datetime, batches: dict[str, SignalBatch], effects: Effects
+    ) -> None:
+        """Blocks of the chain in order, each with what is before it."""
+        pasts = self._before(hashes[0]) if hashes else []
+        for hash_ in hashes:
+            entry = self.entries[hash_]
+            ran = self._run(entry, pasts[-MOST:])
+            pasts.append(ran.past)
+            effects.pasts.append(ran.past)
+            effects.ran.append((entry.features, ran))
+            gone = self._gone(entry, ran.batch, batches.get(ran.batch.ts))
+            entry.past, entry.sent = ran.past, msgspec.Raw(ENCODER.encode(ran.batch))
+            self._take_back(gone, when)
+            ran.batch.signals += gone
+            batches[ran.batch.ts] = ran.batch
+
+    def _run(self, entry: Entry, pasts: Sequence[Past]) -> Ran:
+        ran = run_processors(
+            self._processors,
+            entry.features,
+            History(pasts, self._at(pasts), entry.node.missing),
+            version=self.version,
+            correlation_id=entry.correlation_id,
+        )
+        ran.past.missing = entry.node.missing
+        return ran
+
+    def _gone(self, entry: Entry, batch: SignalBatch, taken_back: SignalBatch | None) -> list[Signal]:
+        """Signals that were sent under the batch's key before, and are none of it now."""
+        names = {signal.name for signal in batch.signals}
+        before = BATCH_DECODER.decode(entry.sent).signals if entry.sent is not None else []
+        others = taken_back.signals if taken_back is not None else []
+        found = {signal.name: signal for signal in (*others, *before)}
+        return [signal for name, signal in found.items() if name not in names]
+
+    def _before(self, hash_: str) -> list[Past]:
+        """What the blocks below have left, oldest first."""
+        below = islice(self.tracker.path(hash_), 1, MOST + 1)
+        found = [past for node in below if (past := self.entries[node.hash].past) is not None]
+        return found[::-1]
+
+    def _at(self, pasts: Sequence[Past]) -> Callable[[int], Past | None]:
+        def find(height: int) -> Past | None:
+            for wanted in range(height, max(-1, height - NEAR), -1):
+                if pasts and wanted >= pasts[0].height:
+                    found = next((past for past in reversed(pasts) if past.height <= wanted), None)
+                else:
+                    found = self._older(wanted)
+                if found is not None:
+                    return found
+            return None
+
+        return find
+
+    def _to_write(self, plan: Plan, cause: str | None) -> list[Entry]:
+        hashes = dict.fromkeys([*plan.retract, *plan.apply, *(node.hash for node in plan.touched)])
+        forgotten = {node.hash for node in plan.forget}
+        last = [cause] if cause in hashes else []
+        ordered = [*(hash_ for hash_ in hashes if hash_ != cause), *last]
+        return [self.entries[hash_] for hash_ in ordered if hash_ not in forgotten]
+
+    def latest(self) -> Iterator[Entry]:
+        """Blocks of the chain within reach, highest first."""
+        return (self.entries[node.hash] for node in self.tracker.path())

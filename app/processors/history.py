@@ -1,0 +1,86 @@
+"""What processors see of the blocks before theirs, on their own branch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+WINDOW = 144
+"""Blocks of a day: the window of most statistics."""
+MOST = 1008
+"""Blocks of a week: the longest window of single blocks. `sums` reach further back."""
+YEAR = 52_560
+"""Blocks of 365 days: as far as `sums` reach."""
+
+Totals = Mapping[str, int]
+"""Running sums of all amounts since the chain's start, as of one block."""
+
+
+class Past(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a block leaves behind for later ones."""
+
+    height: int
+    hash: str
+    missing: int = 0
+    """Heights just below it that never came."""
+    values: dict[str, float] = {}
+    """Name -> value of its signals."""
+    traces: dict[str, Any] = {}
+    states: dict[str, Any] = {}
+    totals: dict[str, int] = {}
+    blocks: int = 1
+    """Blocks that `totals` count."""
+
+
+def _nothing(_height: int) -> Past | None:
+    return None
+
+
+class History:
+    """Blocks strictly before one block, oldest first, at most `MOST`; `at` finds older ones by height."""
+
+    def __init__(
+        self, pasts: Sequence[Past] = (), at: Callable[[int], Past | None] = _nothing, missing: int = 0
+    ) -> None:
+        self.pasts = pasts
+        self._at = at
+        self._missing = missing
+
+    def __len__(self) -> int:
+        return len(self.pasts)
+
+    def missing(self, blocks: int = WINDOW) -> int:
+        """How many of the `blocks` heights before never came: gaps, not the chain's start."""
+        return min(blocks, self._missing + sum(past.missing for past in self.pasts[-blocks:]))
+
+    def completeness(self, blocks: int = WINDOW) -> float:
+        """Share of the window's blocks that came: 1 without gaps."""
+        return 1.0 - self.missing(blocks) / blocks
+
+    def values(self, name: str, blocks: int = WINDOW) -> list[float]:
+        """Values of the signal `name` in the last `blocks` blocks, oldest first; blocks without it are
+        left out."""
+        return [past.values[name] for past in self.pasts[-blocks:] if name in past.values]
+
+    def traces(self, processor: str, blocks: int = WINDOW) -> list[Any]:
+        """What the processor left with each of the last `blocks` blocks, oldest first."""
+        return [past.traces[processor] for past in self.pasts[-blocks:] if processor in past.traces]
+
+    def state(self, processor: str) -> Any:
+        """What the processor's state was after the block before; None where there is none."""
+        return self.pasts[-1].states.get(processor) if self.pasts else None
+
+    def sums(self, blocks: int) -> tuple[dict[str, int], int]:
+        """Sums of all amounts over the last `blocks` heights, or as many as are known, and how many
+        blocks they count."""
+        if not self.pasts:
+            return {}, 0
+        last = self.pasts[-1]
+        start = self._at(last.height - blocks)
+        if start is None or blocks <= 0:
+            return dict(last.totals), last.blocks
+        return _less(last.totals, start.totals), last.blocks - start.blocks
+
+
+def _less(later: Totals, earlier: Totals) -> dict[str, int]:
+    return {name: total - earlier.get(name, 0) for name, total in later.items()}
