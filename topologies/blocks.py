@@ -1,21 +1,22 @@
-"""blocks -> block-features -> signals.raw: extract anywhere, then process each chain in order."""
+"""blocks -> block-features -> signals.raw: extract anywhere, then each chain in order."""
 
 import asyncio
-from collections import Counter
-from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
 from app.chain.extract import extract
-from app.chain.order import Order, arrive, tick
+from app.errors import ContractError
 from app.model.features import FEATURES_DECODER, BlockFeatures
 from app.model.keys import batch_key, partition_of, version_of
-from app.model.signal import ENCODER
+from app.model.signal import ENCODER, SignalBatch
 from app.model.wire import decode
-from app.processors.base import History, history_value, run_processors
-from app.processors.builtin import builtin_processors
+from app.observe import metrics
+from app.pipeline.chain import Chain, Effects
+from app.pipeline.store import ChainStore
+from app.processors.registry import enabled_processors
+from app.processors.run import Ran
 from app.streaming.app import create_app
 from app.streaming.record import Record, make_headers
 
@@ -23,27 +24,21 @@ log = structlog.get_logger()
 
 app = create_app("blocks")
 config = app.settings
-processors = builtin_processors()
-failures: Counter[str] = Counter()
+processors = enabled_processors(config)
 
-chains = app.held_table("chains", partitions=1)
-"""`<chain>/order` -> Order, `<chain>/held/<height>` -> Held, `<chain>/window/<height>` -> float; JSON."""
-KEEP_BLOCKS = 1000
-"""Heights that stay in the window's table behind what it needs, for blocks that are sent again."""
+table = app.held_table("chains", partitions=1)
+store = ChainStore(table)
+chains: dict[str, Chain] = {}
+"""In memory what the table holds; emptied whenever the partition may have been somebody else's."""
+unread: set[str] = set()
+"""Chains of a table that was just recovered: a tick has each of them read."""
+acknowledged: dict[str, asyncio.Future[Any]] = {}
+"""By chain, the sends of the last event: the table is written in the order of events."""
 TICK = "tick"
-
-
-class Held(msgspec.Struct):
-    """A block that waits for an earlier one, with what its own record said."""
-
-    features: BlockFeatures
-    version: int
-    correlation_id: str | None
-
+ASK_AFTER_MS = 2000
+"""A block that waits for so long has its parent asked for."""
 
 json = msgspec.json.Encoder()
-ORDER, HELD = msgspec.json.Decoder(Order), msgspec.json.Decoder(Held)
-waiting: set[str] = set()
 
 
 @app.process("blocks")
@@ -53,126 +48,116 @@ async def extract_features(_event: Any, record: Record) -> None:
     isolated = record.headers.get("isolated", b"") in (b"1", b"true")
     features = extract(record.value, chain=chain, isolated=isolated)
     headers = make_headers(record.correlation_id or f"block-{features.hash}")
-    await app.forward("block-features", chain.encode(), json.encode(features), 0, headers)
+    await app.forward("block-features", features.chain.encode(), json.encode(features), 0, headers)
 
 
 @app.process("block-features")
 async def process(event: Any, record: Record) -> None:
-    """Blocks of a chain in order of height; isolated ones at once."""
-    if TICK in record.headers:
-        chain = (record.key or b"").decode()
-        order = order_of(event, chain)
-        await finish(event, chain, order, tick(order, record.timestamp_ms), None)
-        return
-    features = decode(FEATURES_DECODER, record.value, "block features")
-    version = version_of(record.timestamp_ms, record.offset)
-    block = Held(features, version, record.correlation_id)
-    if features.isolated:
-        await emit(block, None)
-        return
-    order = order_of(event, features.chain)
-    ready = arrive(order, features.height, record.timestamp_ms)
-    if not ready or ready[0] != features.height:
-        put(event, features.chain, f"held/{features.height}", block)
-    await finish(event, features.chain, order, ready, block)
+    """Blocks of a chain, in whatever order they come; and ticks, which say that time has passed."""
+    tick = TICK in record.headers
+    features = None if tick else decode(FEATURES_DECODER, record.value, "block features")
+    name = features.chain if features else (record.key or b"").decode()
+    try:
+        chain = await chain_of(event, name)
+        effects = take(chain, features, record)
+        await carry_out(event, name, chain, effects)
+    except BaseException:
+        chains.pop(name, None)  # may be ahead of the table
+        raise
+    if tick:
+        await ask_for_missing(name, chain, record.timestamp_ms)
 
 
-async def finish(event: Any, chain: str, order: Order, ready: list[int], given: Held | None) -> None:
-    """Emit what is ready, then remember how far the chain is, once all of it is acknowledged."""
-    sends = []
-    logs: dict[int, float] = {}
-    for height in ready:
-        block = given if given and given.features.height == height else held(event, chain, height)
-        if block is not None:
-            sends.append(await emit(block, history_of(event, chain, height, logs)))
-            logs[height] = history_value(block.features)
-    after = asyncio.gather(*sends) if sends else None
-    for height, value in logs.items():
-        put(event, chain, f"window/{height}", value, after)
-        drop(event, chain, f"window/{height - config.window_blocks - KEEP_BLOCKS}", after)
-        drop(event, chain, f"held/{height}", after)
-    put(event, chain, "order", order, after)
-    (waiting.add if order.held else waiting.discard)(chain)
+def take(chain: Chain, features: BlockFeatures | None, record: Record) -> Effects:
+    """What a block leads to, or (None) a tick."""
+    now_ms, version = record.timestamp_ms, version_of(record.timestamp_ms, record.offset)
+    if features is None:
+        return chain.tick(now_ms=now_ms, version=version)
+    return chain.arrive(features, now_ms=now_ms, version=version, correlation_id=record.correlation_id)
 
 
-async def emit(block: Held, history: History | None) -> "asyncio.Future[Any]":
-    """The block's signals, as one batch. A processor that raises is left out."""
-    features = block.features
-    batch = run_processors(
-        processors,
-        features,
-        history,
-        version=block.version,
-        correlation_id=block.correlation_id,
-        on_error=partial(on_error, features),
-    )
+async def chain_of(event: Any, name: str) -> Chain:
+    """The chain, out of the table when it is not in memory."""
+    if name not in chains:
+        await table.settled()
+        chains[name] = store.load(event, name, processors)
+    return chains[name]
+
+
+async def carry_out(event: Any, name: str, chain: Chain, effects: Effects) -> None:
+    """Send, and remember once all of it is acknowledged."""
+    report(name, effects)
+    sends = [await send(batch) for batch in effects.batches if batch.signals]
+    if before := acknowledged.get(name):
+        sends.append(before)
+    acknowledged[name] = after = asyncio.ensure_future(all_of(sends))
+    store.save(event, name, chain, effects, after)
+
+
+async def all_of(sends: list["asyncio.Future[Any]"]) -> None:
+    """Keeps no results: each of these futures waits for the one before it."""
+    await asyncio.gather(*sends)
+
+
+async def send(batch: SignalBatch) -> "asyncio.Future[Any]":
+    """A block's batch to `signals.raw`."""
     key = batch_key(batch.provider, batch.symbol, batch.ts)
-    log.info("block", chain=features.chain, height=features.height, signals=len(batch.signals),
-             isolated=features.isolated)  # fmt: skip
     partition = partition_of(key, config.signal_partitions)
-    headers = make_headers(block.correlation_id)
+    headers = make_headers(batch.correlation_id)
     return await app.forward("signals.raw", key, ENCODER.encode(batch), partition, headers)
 
 
-def on_error(features: BlockFeatures, name: str, error: Exception) -> None:
-    """Log and count what a processor raised."""
-    failures[name] += 1
-    log.error("processor failed", processor=name, chain=features.chain, height=features.height,
-              failures=failures[name], exc_info=error)  # fmt: skip
+async def ask_for_missing(name: str, chain: Chain, now_ms: int) -> None:
+    """Sources that follow the chain answer with the blocks."""
+    if now_ms - chain.tracker.since_ms < ASK_AFTER_MS:
+        return
+    for gap in chain.tracker.wanted():
+        value = json.encode({"chain": name, "first": gap.first, "last": gap.last, "hash": gap.hash})
+        await app.forward("block-requests", name.encode(), value, 0, make_headers(None))
+        log.info("blocks asked for", chain=name, first=gap.first, last=gap.last)
 
 
-def history_of(event: Any, chain: str, height: int, logs: dict[int, float]) -> History:
-    """The window: what is known of the heights just below; `logs` are those of this very event."""
-    found = []
-    for earlier in range(max(0, height - config.window_blocks), height):
-        if earlier in logs:
-            found.append(logs[earlier])
-        elif known := chains.get(event, name(chain, f"window/{earlier}")):
-            found.append(float(known))
-    return History(found)
+def report(chain: str, effects: Effects) -> None:
+    """Log and count what an event led to."""
+    for features, ran in effects.ran:
+        log.info("block", chain=chain, height=features.height, hash=features.hash,
+                 signals=len(ran.batch.signals), isolated=features.isolated)  # fmt: skip
+        report_failures(features, ran)
+    for features in effects.retracted:
+        metrics.blocks_retracted.labels(chain).inc()
+        log.warning("block left the chain", chain=chain, height=features.height, hash=features.hash)
+    if effects.passed:
+        metrics.blocks_missing.labels(chain).inc(effects.passed)
+        log.error("gap passed", chain=chain, missing=effects.passed)
+    if effects.too_late:
+        metrics.blocks_too_late.labels(chain).inc()
+        log.error("block too late, computed without history", chain=chain)
 
 
-def order_of(event: Any, chain: str) -> Order:
-    """How far the chain is."""
-    known = chains.get(event, name(chain, "order"))
-    return ORDER.decode(known) if known else Order()
+def report_failures(features: BlockFeatures, ran: Ran) -> None:
+    """What processors raised."""
+    for name, error in ran.failures.items():
+        metrics.processor_failures.labels(name).inc()
+        trace = None if isinstance(error, ContractError) else error
+        log.error("processor failed", processor=name, chain=features.chain, height=features.height,
+                  reason=str(error), exc_info=trace)  # fmt: skip
+    for name, seconds in ran.timings.items():
+        metrics.processor_seconds.labels(name).observe(seconds)
 
 
-def held(event: Any, chain: str, height: int) -> Held | None:
-    """A block that was held."""
-    known = chains.get(event, name(chain, f"held/{height}"))
-    return HELD.decode(known) if known else None
-
-
-def put(event: Any, chain: str, what: str, value: Any, after: Any = None) -> None:
-    """Write an entry of the chain's."""
-    chains.put(event, name(chain, what), json.encode(value), after=after)
-
-
-def drop(event: Any, chain: str, what: str, after: Any) -> None:
-    """Delete an entry of the chain's, if there is one."""
-    key = name(chain, what)
-    if chains.get(event, key) is not None:
-        chains.put(event, key, None, after=after)
-
-
-def name(chain: str, what: str) -> bytes:
-    """Key of an entry."""
-    return f"{chain}/{what}".encode()
-
-
-@chains.table.on_recover  # type: ignore[untyped-decorator]
-async def resume() -> None:
-    """Chains that had blocks held when the worker stopped."""
-    for key, value in chains.table.items():
-        chain, _, what = key.decode().rpartition("/")
-        if what == "order" and ORDER.decode(value).held:
-            waiting.add(chain)
+@table.table.on_recover  # type: ignore[untyped-decorator]
+async def start_anew() -> None:
+    """The table may be another than before."""
+    chains.clear()
+    acknowledged.clear()
+    unread.update(store.names())
 
 
 @app.timer(interval=2.0)  # type: ignore[untyped-decorator]
 async def remind() -> None:
     """A record that says only that time has passed: tables can't change outside an event."""
-    for chain in tuple(waiting):
+    waiting = {name for name, chain in chains.items() if chain.tracker.waiting}
+    for name in waiting | unread:
         headers = [*make_headers(None), (TICK, b"1")]
-        await app.forward("block-features", chain.encode(), b"{}", 0, headers)
+        await app.forward("block-features", name.encode(), b"{}", 0, headers)
+    unread.clear()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 import msgspec
+from msgspec import UNSET
 
 from app.chain.tracker import Node, Plan, Tracker
 from app.model.features import BlockFeatures
@@ -29,7 +30,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     correlation_id: str | None = None
     past: Past | None = None
     """Set once it was computed."""
-    sent: msgspec.Raw | None = None
+    sent: msgspec.Raw | msgspec.UnsetType = UNSET
     """The batch as it was last sent: what a retraction takes back, whatever code made it."""
 
 
@@ -114,7 +115,7 @@ class Chain:
         for hash_ in plan.retract:
             self._retract(self.entries[hash_], when, batches, effects)
         self._compute(plan.apply, when, batches, effects)
-        if plan.again is not None and (sent := self.entries[plan.again].sent) is not None:
+        if plan.again is not None and (sent := self.entries[plan.again].sent) is not UNSET:
             batch = self._again(BATCH_DECODER.decode(sent))
             batches.setdefault(batch.ts, batch)
         effects.batches = list(batches.values())
@@ -132,12 +133,12 @@ class Chain:
         self, entry: Entry, when: datetime, batches: dict[str, SignalBatch], effects: Effects
     ) -> None:
         effects.retracted.append(entry.features)
-        if entry.sent is None:
+        if entry.sent is UNSET:
             return
         batch = BATCH_DECODER.decode(entry.sent)
         self._take_back(batch.signals, when)
         batches[batch.ts] = batch
-        entry.sent = None
+        entry.sent = UNSET
 
     def _take_back(self, signals: Sequence[Signal], when: datetime) -> None:
         for signal in signals:
@@ -175,7 +176,7 @@ class Chain:
     def _gone(self, entry: Entry, batch: SignalBatch, taken_back: SignalBatch | None) -> list[Signal]:
         """Signals that were sent under the batch's key before, and are none of it now."""
         names = {signal.name for signal in batch.signals}
-        before = BATCH_DECODER.decode(entry.sent).signals if entry.sent is not None else []
+        before = BATCH_DECODER.decode(entry.sent).signals if entry.sent is not UNSET else []
         others = taken_back.signals if taken_back is not None else []
         found = {signal.name: signal for signal in (*others, *before)}
         return [signal for name, signal in found.items() if name not in names]

@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import copy_context
 from typing import Any, NamedTuple
 
@@ -278,6 +278,18 @@ class HeldState:
             self._delivery.fail(StateFailed(f"table {self.table.name} can't be written: {error!r}"))
         if self._overlay.get(slot) is held:
             del self._overlay[slot]
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All that has been written; what is held is not among it: see `settled`."""
+        return iter(self.table.items())
+
+    async def settled(self) -> None:
+        """Wait until nothing is held any more. Raises StateFailed when Kafka does not take it in time."""
+        end = time.monotonic() + DELIVERY_TIMEOUT_S
+        while self._overlay:
+            if time.monotonic() > end:
+                raise StateFailed(f"table {self.table.name}: {len(self._overlay)} writes still held")
+            await asyncio.sleep(0.01)
 
     async def release(self, revoked: Iterable[Any]) -> None:
         """The partitions go: wait for what is held (bounded), then discard it."""

@@ -54,6 +54,8 @@ def pipeline_topics(settings: Settings) -> tuple[Topic, ...]:
         for name, partitions, days, size in (
             ("blocks", blocks, 7, BLOCK_BYTES),
             ("block-features", 1, 30, BLOCK_BYTES),
+            ("block-requests", 1, 1, SIGNAL_BYTES),
+            ("mempool", 1, 2, SIGNAL_BYTES),
             ("signals.raw", n, 7, SIGNAL_BYTES),
             ("signals", n, 30, SIGNAL_BYTES),
             ("signals.persisted", n, 30, SIGNAL_BYTES),

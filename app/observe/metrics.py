@@ -1,0 +1,17 @@
+"""What the workers count; each one's meaning and what to do about it: docs/metrics.md."""
+
+from prometheus_client import Counter, Histogram
+
+blocks_missing = Counter("sigstream_blocks_missing", "Heights that never came and were passed", ["chain"])
+blocks_retracted = Counter(
+    "sigstream_blocks_retracted", "Blocks whose signals were retracted in a reorganisation", ["chain"]
+)
+blocks_too_late = Counter(
+    "sigstream_blocks_too_late", "Blocks that came when they were out of reach of the windows", ["chain"]
+)
+processor_failures = Counter(
+    "sigstream_processor_failures", "Blocks that a processor's signals are missing of", ["processor"]
+)
+processor_seconds = Histogram(
+    "sigstream_processor_seconds", "Time a processor took for a block", ["processor"]
+)

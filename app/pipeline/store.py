@@ -1,0 +1,103 @@
+"""Chains in a Faust table: what is remembered of each block within reach, and sums of a year."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from app.chain.tracker import KEEP
+from app.pipeline.chain import Chain, Effects, Entry
+from app.processors.history import YEAR, Past
+from app.processors.run import Enabled
+
+
+class Table(Protocol):
+    """What of HeldState is needed here."""
+
+    def get(self, event: Any, key: bytes) -> bytes | None:
+        """The value of a key."""
+
+    def put(self, event: Any, key: bytes, value: bytes | None, after: Any = None) -> None:
+        """Write (None: delete) once `after` is done."""
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All that has been written."""
+
+
+class Tip(msgspec.Struct):
+    """How far a chain is."""
+
+    hash: str | None
+    since_ms: int
+    version: int
+
+
+_encode = msgspec.json.Encoder().encode
+_ENTRY = msgspec.json.Decoder(Entry)
+_TIP = msgspec.json.Decoder(Tip)
+_PAST = msgspec.json.Decoder(Past)
+
+
+class ChainStore:
+    """Reads and writes chains; a chain's symbol holds no `|`.
+
+    `<chain>|tip`, `<chain>|block|<height>|<hash>` within reach, `<chain>|past|<height>` for a year.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def names(self) -> set[str]:
+        """Chains that there are."""
+        return {key.decode().partition("|")[0] for key, _ in self._table.items()}
+
+    def load(self, event: Any, chain: str, processors: Sequence[Enabled]) -> Chain:
+        """The chain as it was left; nothing of it may be on its way into the table."""
+        prefix = f"{chain}|block|".encode()
+        entries = [_ENTRY.decode(value) for key, value in self._table.items() if key.startswith(prefix)]
+        known = self._table.get(event, _key(chain, "tip"))
+        tip = _TIP.decode(known) if known else Tip(None, 0, 0)
+        return Chain(
+            processors,
+            entries,
+            tip=tip.hash,
+            since_ms=tip.since_ms,
+            version=tip.version,
+            older=lambda height: self._past(event, chain, height),
+        )
+
+    def save(self, event: Any, name: str, chain: Chain, effects: Effects, after: Any) -> None:
+        """What an event has changed, once `after` is done; in an order that a crash may cut anywhere.
+
+        The cause of it all is written next to last: without it, all of it is done again.
+        """
+        for past in effects.pasts:
+            self._table.put(event, _past_key(name, past.height), _encode(_sums_only(past)), after)
+            self._delete(event, _past_key(name, past.height - YEAR - KEEP), after)
+        for entry in effects.entries:
+            key = _key(name, f"block|{entry.node.height:010}|{entry.node.hash}")
+            self._table.put(event, key, _encode(entry), after)
+        tip = Tip(chain.tracker.tip, chain.tracker.since_ms, chain.version)
+        self._table.put(event, _key(name, "tip"), _encode(tip), after)
+        for node in effects.forget:
+            self._delete(event, _key(name, f"block|{node.height:010}|{node.hash}"), after)
+
+    def _delete(self, event: Any, key: bytes, after: Any) -> None:
+        if self._table.get(event, key) is not None:
+            self._table.put(event, key, None, after)
+
+    def _past(self, event: Any, chain: str, height: int) -> Past | None:
+        found = self._table.get(event, _past_key(chain, height)) if height >= 0 else None
+        return _PAST.decode(found) if found else None
+
+
+def _sums_only(past: Past) -> Past:
+    return Past(height=past.height, hash=past.hash, totals=past.totals, blocks=past.blocks)
+
+
+def _key(chain: str, what: str) -> bytes:
+    return f"{chain}|{what}".encode()
+
+
+def _past_key(chain: str, height: int) -> bytes:
+    return _key(chain, f"past|{height:010}")

@@ -1,0 +1,322 @@
+"""A chain's signals end the same, whatever order its blocks come in."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import count
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.chain.tracker import GAP_WAIT_MS, KEEP, MAX_JUMP
+from app.errors import ContractError
+from app.model.features import BlockFeatures
+from app.model.signal import SignalBatch
+from app.pipeline.chain import Chain, Effects, Entry
+from app.processors.base import Metric, Output
+from app.processors.history import History
+from app.processors.run import Enabled
+
+GENESIS = 1_700_000_000
+
+
+class Witness:
+    """A value that depends on the block and on every block of its window, in order."""
+
+    name = "witness"
+
+    def process(self, features: BlockFeatures, history: History | None) -> Output:
+        seen = [past.hash for past in history.pasts] if history else []
+        text = "|".join([*seen, features.hash, str(history.missing() if history else -1)])
+        value = int(sha256(text.encode()).hexdigest()[:12], 16)
+        folded = (history.state(self.name) or 0) if history else 0
+        blocks = history.sums(50)[1] if history else 0
+        metrics = [
+            Metric("witness.window", float(value)),
+            Metric("witness.folded", float(folded)),
+            Metric("witness.sums", float(blocks)),
+        ]
+        if features.height % 3 == 0 and seen:  # some names come and go
+            metrics.append(Metric(f"witness.odd:{value % 5}", 1.0))
+        return Output(
+            metrics, trace=features.hash[:4], state=(folded * 31 + value) % 1_000_003, amounts={"n": 1}
+        )
+
+
+PROCESSORS = (Enabled(Witness()),)
+
+
+def block(
+    height: int, branch: str, parent: BlockFeatures | None, *, same_time: bool = False
+) -> BlockFeatures:
+    hash_ = sha256(f"{height}|{branch}".encode()).hexdigest()
+    return BlockFeatures(
+        chain="BTC-SIM",
+        height=height,
+        hash=hash_,
+        previousblockhash=parent.hash if parent else None,
+        time=GENESIS + height * 600 + (0 if same_time else sum(map(ord, branch)) % 100),
+        tx_count=1,
+        weight=1000,
+        size=1000,
+        total_fee_sat=0,
+        subsidy_sat=0,
+        coinbase_value_sat=0,
+        feerate_percentiles=[],
+        coinbase_script="",
+        payout_addresses=[],
+        transfer_sat=0,
+        large_transfers=[],
+        coin_days_destroyed=0.0,
+    )
+
+
+def branch(
+    name: str, start: BlockFeatures | None, length: int, *, same_time: bool = False
+) -> list[BlockFeatures]:
+    blocks: list[BlockFeatures] = []
+    for _ in range(length):
+        parent = blocks[-1] if blocks else start
+        height = parent.height + 1 if parent else 0
+        blocks.append(block(height, name, parent, same_time=same_time))
+    return blocks
+
+
+@dataclass
+class Store:
+    """What a store makes of batches: the largest version of each key wins."""
+
+    rows: dict[tuple[str, str], tuple[int, float, bool]] = field(default_factory=dict)
+
+    def take(self, batches: Iterable[SignalBatch]) -> None:
+        for batch in batches:
+            for signal in batch.signals:
+                key = (batch.ts, signal.name)
+                mine = (signal.version or 0, signal.value or 0.0, signal.retracted_at is not None)
+                known = self.rows.get(key)
+                assert known is None or known[0] != mine[0] or known == mine, "two values of one version"
+                if known is None or mine[0] > known[0]:
+                    self.rows[key] = mine
+
+    def latest(self) -> dict[tuple[str, str], float]:
+        return {key: value for key, (_, value, retracted) in self.rows.items() if not retracted}
+
+
+class Run:
+    """A chain and its store; `restart` leaves nothing but what was written."""
+
+    def __init__(self) -> None:
+        self.chain = Chain(PROCESSORS)
+        self.store = Store()
+        self.written: dict[str, bytes] = {}
+        self.tip: tuple[str | None, int, int] = (None, 0, 0)
+        self.now_ms = 0
+
+    def send(self, *blocks: BlockFeatures) -> list[Effects]:
+        return [self._take(features) for features in blocks]
+
+    def _take(self, features: BlockFeatures) -> Effects:
+        self.now_ms += 1
+        effects = self.chain.arrive(features, now_ms=self.now_ms, version=self.now_ms)
+        self._write(effects)
+        return effects
+
+    def wait(self) -> None:
+        """Long enough for every gap."""
+        while self.chain.tracker.waiting:
+            self.now_ms += GAP_WAIT_MS
+            self._write(self.chain.tick(now_ms=self.now_ms, version=self.now_ms))
+
+    def _write(self, effects: Effects) -> None:
+        self.store.take(effects.batches)
+        for entry in effects.entries:
+            self.written[entry.node.hash] = msgspec.json.encode(entry)
+        for node in effects.forget:
+            self.written.pop(node.hash, None)
+        tracker = self.chain.tracker
+        self.tip = (tracker.tip, tracker.since_ms, self.chain.version)
+
+    def restart(self) -> None:
+        entries = [msgspec.json.decode(value, type=Entry) for value in self.written.values()]
+        tip, since_ms, version = self.tip
+        self.chain = Chain(PROCESSORS, entries, tip=tip, since_ms=since_ms, version=version)
+
+    def heights(self) -> list[int]:
+        return [entry.node.height for entry in self.chain.latest()][::-1]
+
+
+def delivered(blocks: Sequence[BlockFeatures]) -> dict[tuple[str, str], float]:
+    run = Run()
+    run.send(*blocks)
+    run.wait()
+    return run.store.latest()
+
+
+def test_blocks_in_order() -> None:
+    run = Run()
+    effects = run.send(*branch("a", None, 5))
+    assert [len(effect.batches) for effect in effects] == [1] * 5
+    assert run.heights() == [0, 1, 2, 3, 4]
+
+
+def test_a_reorganisation_retracts_the_orphans_and_keeps_the_branch_s_history() -> None:
+    main = branch("a", None, 10)
+    other = branch("b", main[6], 5)
+    run = Run()
+    run.send(*main, *other)
+    assert run.store.latest() == delivered([*main[:7], *other])
+    gone = {key for key, row in run.store.rows.items() if row[2]}
+    assert {ts for ts, _ in gone} == {e.batches[0].ts for e in Run().send(*main)[7:]}
+
+
+def test_a_chain_that_returns_gets_its_signals_back() -> None:
+    main = branch("a", None, 8)
+    other = branch("b", main[5], 3)
+    back = branch("a2", main[-1], 2)
+    run = Run()
+    run.send(*main, *other, *back)
+    assert run.store.latest() == delivered([*main, *back])
+
+
+def test_orphan_and_successor_may_have_the_same_ts() -> None:
+    main = branch("a", None, 6, same_time=True)
+    other = branch("b", main[3], 4, same_time=True)
+    run = Run()
+    run.send(*main, *other)
+    assert run.store.latest() == delivered([*main[:4], *other])
+
+
+@pytest.mark.parametrize("depth", [1, 6, 100])
+def test_a_reorganisation_of_any_depth(depth: int) -> None:
+    main = branch("a", None, 150)
+    other = branch("b", main[149 - depth], depth + 1)
+    run = Run()
+    run.send(*main)
+    (effects,) = [e for e in run.send(*other) if e.retracted]
+    assert len(effects.retracted) == depth
+    assert run.store.latest() == delivered([*main[: 150 - depth], *other])
+
+
+def test_a_gap_is_passed_with_lower_completeness_and_filled_later() -> None:
+    main = branch("a", None, 12)
+    run = Run()
+    run.send(*main[:5], *main[7:])
+    assert run.heights() == [0, 1, 2, 3, 4]
+    assert [(gap.first, gap.last, gap.hash) for gap in run.chain.tracker.wanted()] == [(5, 6, main[6].hash)]
+    run.wait()
+    assert run.heights() == [0, 1, 2, 3, 4, 7, 8, 9, 10, 11]
+    assert run.chain.entries[main[7].hash].node.missing == 2
+    run.send(main[6])
+    assert run.heights() == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+    run.send(main[5])
+    assert run.store.latest() == delivered(main)
+
+
+def test_a_block_in_the_middle_of_a_passed_gap_finds_its_place() -> None:
+    main = branch("a", None, 12)
+    run = Run()
+    run.send(*main[:3], *main[8:])
+    run.wait()
+    run.send(main[5])
+    run.wait()
+    assert run.heights() == [0, 1, 2, 5, 8, 9, 10, 11]
+    run.send(*main[3:5], *main[6:8])
+    assert run.store.latest() == delivered(main)
+
+
+def test_a_chain_that_starts_in_the_middle_begins_at_its_lowest_block() -> None:
+    main = branch("a", None, 30)
+    run = Run()
+    run.send(main[22], main[20], main[21])
+    assert run.heights() == []
+    run.wait()
+    assert run.heights() == [20, 21, 22]
+    run.send(main[19])
+    assert run.store.latest() == delivered(main[19:23])
+
+
+def test_a_block_that_comes_again_is_sent_again() -> None:
+    main = branch("a", None, 4)
+    run = Run()
+    first = run.send(*main)[2].batches[0]
+    (again,) = run.send(main[2])
+    assert [(s.name, s.value) for s in again.batches[0].signals] == [(s.name, s.value) for s in first.signals]
+    assert again.entries == []
+
+
+def test_an_orphan_that_comes_again_stays_one() -> None:
+    main = branch("a", None, 6)
+    other = branch("b", main[3], 4)
+    run = Run()
+    run.send(*main, *other)
+    (again,) = run.send(main[5])
+    assert again.batches == []
+
+
+def test_a_jump_of_ten_million_is_refused_and_changes_nothing() -> None:
+    main = branch("a", None, 5)
+    run = Run()
+    run.send(*main)
+    far = msgspec.structs.replace(main[4], height=4 + MAX_JUMP + 1, hash="f" * 64)
+    with pytest.raises(ContractError, match="above the chain's tip"):
+        run.send(far)
+    run.wait()
+    assert run.heights() == [0, 1, 2, 3, 4]
+
+
+def test_what_comes_too_late_is_computed_without_history() -> None:
+    main = branch("a", None, KEEP + 300)
+    run = Run()
+    run.send(*main[:5], *main[6:])
+    run.wait()
+    (effects,) = run.send(main[5])
+    assert effects.too_late
+    assert [s.confidence for s in effects.batches[0].signals] == [0.0] * 3
+
+
+def test_memory_is_bounded() -> None:
+    run = Run()
+    run.send(*branch("a", None, KEEP + 400))
+    assert len(run.chain.entries) == len(run.chain.tracker.nodes) == len(run.written) <= KEEP + 101
+
+
+def history_of(rng: Random) -> tuple[list[BlockFeatures], list[BlockFeatures]]:
+    """Blocks in the order of a node that sees everything, and the same in another order, some twice."""
+    names = count()
+    chain = branch("m", None, rng.randrange(3, 12))
+    seen = list(chain)
+    for _ in range(rng.randrange(0, 5)):
+        depth = rng.randrange(1, min(6, len(chain) - 1) + 1)
+        fork = chain[-depth - 1]
+        longer = branch(f"r{next(names)}", fork, depth + 1, same_time=rng.random() < 0.3)
+        seen += longer
+        chain = [*chain[:-depth], *longer]
+        more = branch(f"x{next(names)}", chain[-1], rng.randrange(0, 6))
+        seen += more
+        chain += more
+    mixed = [*seen, *rng.choices(seen, k=rng.randrange(0, 5))]
+    rng.shuffle(mixed)
+    return seen, mixed
+
+
+SOME = st.sets(st.integers(0, 60), max_size=5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 2**32), st.sets(st.integers(0, 60), max_size=6), st.sets(st.integers(0, 60), max_size=3)
+)
+def test_any_order_any_gaps_and_restarts_end_the_same(seed: int, waits: set[int], restarts: set[int]) -> None:
+    perfect, mixed = history_of(Random(seed))
+    run = Run()
+    for number, features in enumerate(mixed):
+        run.send(features)
+        if number in waits:
+            run.wait()
+        if number in restarts:
+            run.restart()
+    run.wait()
+    assert run.store.latest() == delivered(perfect)
