@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
@@ -79,6 +79,22 @@ class Settings(BaseSettings):
     labels: Annotated[tuple[Path, ...], NoDecode] = ()
     """Files that say who owns an address (`pools-v2.json`, TagPacks in YAML, CSV), comma separated; beside
     the built-in ones."""
+
+    core_url: str = "http://127.0.0.1:8332"
+    """JSON-RPC of a Bitcoin Core node, without user and password."""
+    core_cookie_file: Path = Path("~/.bitcoin/.cookie")
+    """The file with the login that the node makes at each start; used unless `core_user` is set."""
+    core_user: str | None = None
+    """User of the node's `rpcauth` or `rpcuser`, ..."""
+    core_password: SecretStr = SecretStr("")
+    """... and the password."""
+    core_in_flight: PositiveInt = 3
+    """Blocks asked for at once; the node's `rpcworkqueue` (16) and memory (a block's JSON may have 20 MB)
+    limit it."""
+    core_timeout_s: PositiveFloat = 60.0
+    """Longest wait for one answer of the node."""
+    source_retry_s: PositiveFloat = 60.0
+    """How long a request to a node or an Esplora server that fails in passing is tried again."""
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

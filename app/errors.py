@@ -43,3 +43,11 @@ class StateFailed(Terminal):
 
 class BudgetExceeded(Terminal):
     """A processor took longer than it may."""
+
+
+class NodeRefused(Terminal):
+    """A Bitcoin node answered a request with an error that waiting does not heal; `code` is the node's."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

@@ -29,11 +29,12 @@ class ScriptPubKey(msgspec.Struct, gc=False):
 
 
 class Prevout(msgspec.Struct, gc=False):
-    """The output that an input spends; `value` in BTC, `height` of the block that made it."""
+    """The output that an input spends; `value` in BTC, `height` of the block that made it (None: its age
+    is unknown, as some sources don't tell)."""
 
-    height: Height
     value: Btc
     scriptPubKey: ScriptPubKey  # noqa: N815 - Bitcoin Core's name
+    height: Height | None = None
 
 
 class Vin(msgspec.Struct, gc=False):
