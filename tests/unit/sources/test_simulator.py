@@ -95,7 +95,8 @@ def test_some_change_goes_back_and_coins_have_ages() -> None:
     block = BLOCK_DECODER.decode(BLOCKS[0])
     paid = sum(round(o.value * 1e8) for tx in block.tx[1:] for o in tx.vout)
     assert 0 < FEATURES[0].transfer_sat < paid
-    ages = [block.height - i.prevout.height for tx in block.tx[1:] for i in tx.vin if i.prevout]
+    inputs = [i.prevout for tx in block.tx[1:] for i in tx.vin]
+    ages = [block.height - made.height for made in inputs if made and made.height is not None]
     assert min(ages) < 50
     assert max(ages) > 1000
 
