@@ -12,7 +12,7 @@ from itertools import islice
 import msgspec
 from msgspec import UNSET
 
-from app.chain.tracker import Node, Plan, Tracker
+from app.chain.tracker import GAP_WAIT_MS, Node, Plan, Tracker
 from app.model.features import BlockFeatures
 from app.model.signal import BATCH_DECODER, ENCODER, Signal, SignalBatch
 from app.processors.history import MOST, History, Past
@@ -95,6 +95,11 @@ class Chain:
         self._raise_version(version)
         plan = self.tracker.tick(now_ms)
         return self._follow(plan, now_ms, cause=plan.apply[0] if plan.apply else None)
+
+    def give_up(self, *, version: int) -> Effects:
+        """Don't wait: pass the lowest gap now."""
+        from_ms = self.tracker.since_ms + GAP_WAIT_MS
+        return self.tick(now_ms=from_ms, version=version)
 
     def _raise_version(self, version: int) -> None:
         self.version = max(version, self.version + 1)

@@ -72,6 +72,7 @@ def run_processors(
             signals = [_signal(metric, name, features, seen, version) for metric in output.metrics]
             _check(signals, taken)
             _keep(ran.past, name, output)
+            taken.update(signal.name for signal in signals)
         except Exception as error:
             ran.failures[name] = error
         else:
@@ -103,12 +104,14 @@ def _empty_past(features: BlockFeatures, history: History | None) -> Past:
 
 
 def _keep(past: Past, name: str, output: Output) -> None:
-    """Traces and states must be JSON: they are kept in a table."""
-    msgspec.json.encode((output.trace, output.state))
-    if output.trace is not None:
-        past.traces[name] = output.trace
-    if output.state is not None:
-        past.states[name] = output.state
+    """As they will be after a restart, when they come out of a table as JSON. Raises TypeError."""
+    trace, state = msgspec.json.decode(msgspec.json.encode((output.trace, output.state)))
+    if not all(isinstance(amount, int) for amount in output.amounts.values()):
+        raise TypeError(f"amounts must be integers: {dict(output.amounts)}")
+    if trace is not None:
+        past.traces[name] = trace
+    if state is not None:
+        past.states[name] = state
     for key, amount in output.amounts.items():
         past.totals[key] = past.totals.get(key, 0) + amount
 
@@ -149,13 +152,11 @@ def _metadata(metric: Metric, features: BlockFeatures, blocks: int, z: float | N
 
 
 def _check(signals: list[Signal], taken: set[str]) -> None:
-    """Adds to `taken` only what is good."""
     names = {signal.name for signal in signals}
     if len(names) < len(signals) or not names.isdisjoint(taken):
         raise ContractError(f"names twice in one block: {sorted(signal.name for signal in signals)}")
     if len(names) + len(taken) > MAX_NAMES:
         raise ContractError(f"{len(names)} signals, with those before more than {MAX_NAMES} in a record")
-    taken |= names
 
 
 def _check_range(metric: Metric, field: str, number: float, low: float, high: float) -> None:
