@@ -72,10 +72,20 @@ def ingest_simulation(
     blocks: Annotated[int, typer.Option(min=1, help="How many.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same blocks.")] = 1,
     chain: Annotated[str, typer.Option(help="Symbol of the signals.")] = "BTC-SIM",
+    reorgs: Annotated[int, typer.Option(min=0, help="Branches that are the chain and then lost.")] = 0,
+    depth: Annotated[int, typer.Option(min=1, help="Most blocks lost at once.")] = 3,
+    gaps: Annotated[int, typer.Option(min=0, help="Runs of blocks withheld for long.")] = 0,
+    late: Annotated[int, typer.Option(min=0, help="Blocks that come long after others.")] = 0,
+    doubles: Annotated[int, typer.Option(min=0, help="Blocks sent again.")] = 0,
 ) -> None:
-    """Send blocks of the simulator."""
-    from app.cli.ingest import ingest_simulation
+    """Send blocks of the simulator; disturbed ones out of order, as a network may bring them."""
+    from app.cli.ingest import ingest_scenario, ingest_simulation
 
+    if reorgs or gaps or late or doubles:
+        from app.sources.scenario import Scenario
+
+        scenario = Scenario(seed, blocks, reorgs, depth, gaps, late, doubles)
+        raise typer.Exit(0 if ingest_scenario(settings(), scenario, chain) else 1)
     raise typer.Exit(0 if ingest_simulation(settings(), blocks, seed, chain) else 1)
 
 

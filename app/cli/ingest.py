@@ -11,6 +11,7 @@ from app.cli.console import counter, err, out, quiet_logging
 from app.config import Settings
 from app.sources.files import read_block_file
 from app.sources.ingest import Report, Source, in_memory, ingest
+from app.sources.scenario import Scenario
 from app.sources.simulator import simulate
 
 
@@ -23,6 +24,12 @@ def ingest_files(settings: Settings, paths: list[Path], chain: str, *, isolated:
 def ingest_simulation(settings: Settings, blocks: int, seed: int, chain: str) -> bool:
     """Send simulated blocks; False when one of them was not sent."""
     return _show(settings, _send(settings, in_memory(simulate(blocks, seed)), blocks, chain, False))
+
+
+def ingest_scenario(settings: Settings, scenario: Scenario, chain: str) -> bool:
+    """Send a scenario's blocks in its disturbed order; False when one of them was not sent."""
+    order = scenario.disturbed_order()
+    return _show(settings, _send(settings, in_memory(map(scenario.make, order)), len(order), chain, False))
 
 
 def of_files(paths: Iterable[Path]) -> list[Source]:

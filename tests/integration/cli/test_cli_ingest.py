@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ import pytest
 from app.config import Settings
 from app.model.keys import partition_of
 from app.sources.files import read_block_file
+from app.sources.scenario import Scenario
 from app.streaming.record import Record
 from tests.support.cli import Cli
 from tests.support.probe import probe
@@ -101,6 +103,23 @@ def test_the_simulator_sends_the_same_blocks_for_the_same_seed(run: Cli, setting
     assert not any("isolated" in record.headers for record in records)
     by_height = sorted(int(record.headers["height"]) for record in records)
     assert by_height == sorted([*range(by_height[0], by_height[0] + 5)] * 3)
+
+
+def test_a_disturbed_delivery_has_every_block_and_repeats(run: Cli, settings: Settings) -> None:
+    options = ("--reorgs", "2", "--depth", "2", "--gaps", "1", "--late", "2", "--doubles", "3")
+    result = run("ingest", "simulate", "--blocks", "20", "--seed", "4", *options)
+    assert result.exit_code == 0, result.stderr
+    scenario = Scenario(4, 20, reorgs=2, max_depth=2, gaps=1, late=2, doubles=3)
+    records = blocks(settings)
+    assert Counter(record.value for record in records) == Counter(scenario.disturbed())
+    assert {record.value for record in records} == set(scenario.main + scenario.orphans)
+
+
+def test_a_scenario_without_room_is_refused(run: Cli, settings: Settings) -> None:
+    result = run("ingest", "simulate", "--blocks", "5", "--reorgs", "2", "--depth", "2")
+    assert result.exit_code != 0
+    assert "ask for" in result.stderr
+    assert blocks(settings) == []
 
 
 def test_another_chain_is_named_in_the_header(run: Cli, settings: Settings) -> None:
