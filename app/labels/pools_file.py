@@ -10,7 +10,7 @@ import msgspec
 from app.errors import ConfigurationError
 from app.labels.owners import Claim, Kind, checked_address, checked_owner
 
-SOURCE = "mempool-pools"
+SOURCE = "mempool.space pools"
 ADDRESS_CONFIDENCE = 1.0
 """The pool's own coinbases pay there."""
 TAG_CONFIDENCE = 0.9

@@ -6,11 +6,11 @@ The same claims give the same labels, conflicts and version, in whatever order t
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Literal, NamedTuple
 
 from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest, xxh3_128_intdigest
 
+from app.labels.builtin import builtin_claims
 from app.labels.owners import Claim, Kind, Owner
 
 __all__ = ["NO_LABELS", "Basis", "Conflict", "Kind", "Labels", "Merged", "Owner", "builtin_labels", "merge"]
@@ -91,12 +91,8 @@ def merge(*sources: Iterable[Claim]) -> Merged:
 
 @cache
 def builtin_labels() -> Labels:
-    """The public facts that come with the product; their sources are in the data files."""
-    from app.labels.csv_file import read_csv
-    from app.labels.pools_file import read_pools
-
-    data = files("app.labels") / "data"
-    return merge(read_csv(data / "addresses.csv"), read_pools(data / "pools.json")).labels
+    """The public facts that come with the product, without any file."""
+    return merge(builtin_claims()).labels
 
 
 @dataclass(slots=True)
