@@ -53,7 +53,7 @@ def _sqlite(settings: Settings) -> Store:
     async def query(sql: str, arguments: Arguments) -> list[Row]:
         return await asyncio.to_thread(run, sql, arguments)
 
-    return Store("sqlite", "signals", lambda _, name: f":{name}", query)
+    return Store("sqlite", "signals_latest", lambda _, name: f":{name}", query)
 
 
 def _timescale(settings: Settings) -> Store:
@@ -72,7 +72,7 @@ def _timescale(settings: Settings) -> Store:
             finally:
                 await connection.close()
 
-    return Store("timescale", "signals", lambda number, _: f"${number}", query)
+    return Store("timescale", "signals_latest", lambda number, _: f"${number}", query)
 
 
 def _bigquery(settings: Settings) -> Store:

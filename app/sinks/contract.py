@@ -111,6 +111,10 @@ class SinkContract:
         """What the store shows of `keys`; those it has nothing of are missing."""
         raise NotImplementedError
 
+    async def shown(self, sink: Sink, keys: Sequence[Key]) -> set[Key]:
+        """Which of `keys` the store's view of what counts now has."""
+        return {key for key, row in (await self.latest(sink, keys)).items() if not row.retracted}
+
     def refused(self, name: str, version: int = 1) -> Signal | None:
         """A signal that the store itself refuses; None when there is none that gets as far."""
         return signal(version, name=name, metadata=msgspec.Raw(b'{"not": JSON}'))
@@ -189,8 +193,10 @@ class SinkContract:
         await sink.write([log.record(signal(1))])
         self.check(await self.written(sink, log.record(taken_back)), [RETRACTED])
         assert (await self.latest(sink, [log.key()]))[log.key()] == as_latest(taken_back)
+        assert await self.shown(sink, [log.key()]) == set()
         self.check(await self.written(sink, log.record(signal(3))), [UPDATED])
         assert (await self.latest(sink, [log.key()]))[log.key()] == as_latest(signal(3))
+        assert await self.shown(sink, [log.key()]) == {log.key()}
 
     async def test_a_retraction_of_what_never_came_is_kept(self, sink: Sink, log: Log) -> None:
         taken_back = signal(2, retracted_at=START)

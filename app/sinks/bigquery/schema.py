@@ -105,7 +105,12 @@ def history_table(table_id: str) -> bigquery.Table:
 
 
 def latest_sql(table_id: str) -> str:
-    """Query of the view: the latest version of each signal, retracted ones too, without stubs."""
+    """Query of the view: the latest version of each signal, without stubs and what was taken back."""
+    return f"SELECT * FROM ({versions_sql(table_id)}) WHERE retracted_at IS NULL"  # noqa: S608
+
+
+def versions_sql(table_id: str) -> str:
+    """The latest version of each signal, retracted ones too, without stubs."""
     return (
         f"SELECT * EXCEPT (refused) FROM `{table_id}` WHERE refused IS NULL "  # noqa: S608
         "QUALIFY ROW_NUMBER() OVER "

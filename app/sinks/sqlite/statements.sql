@@ -36,6 +36,10 @@ CREATE INDEX IF NOT EXISTS signals_ts ON signals (ts DESC);
 -- name: create_name_index
 CREATE INDEX IF NOT EXISTS signals_name_ts ON signals (name, ts DESC);
 
+-- name: create_latest_view
+-- What counts now, without what was taken back.
+CREATE VIEW IF NOT EXISTS signals_latest AS SELECT * FROM signals WHERE retracted_at IS NULL;
+
 -- name: known
 SELECT version, digest FROM signals WHERE provider = ? AND symbol = ? AND ts = ? AND name = ?;
 

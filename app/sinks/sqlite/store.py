@@ -55,8 +55,9 @@ class Store:
         # WAL: readers go on while we write. FULL: a commit is on the disk when it returns.
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
-        for name in ("create_table", "create_series_index", "create_ts_index", "create_name_index"):
-            self._connection.execute(SQL[name])
+        for name, statement in SQL.items():
+            if name.startswith("create_"):
+                self._connection.execute(statement)
 
     def _transaction(self, step: Callable[[], list[Written]]) -> list[Written]:
         self._connection.execute("BEGIN IMMEDIATE")

@@ -11,6 +11,7 @@ from app.embedded.bigquery import BigQuery
 from app.model.keys import write_ts
 from app.sinks.base import Sink
 from app.sinks.bigquery import BigQueryConfig, BigQuerySink
+from app.sinks.bigquery.schema import versions_sql
 from app.sinks.contract import Key, Latest, SinkContract
 
 
@@ -31,9 +32,17 @@ class TestBigQuerySink(SinkContract):
         assert isinstance(sink, BigQuerySink)
         config = sink._config
         with config.rest_client() as client:
-            found = client.query_and_wait(f"SELECT * FROM `{config.view_id}`")
+            found = client.query_and_wait(versions_sql(config.table_id))
             shown = {_key(row): _latest(row) for row in (dict(row.items()) for row in found)}
         return {key: shown[key] for key in keys if key in shown}
+
+    async def shown(self, sink: Sink, keys: Sequence[Key]) -> set[Key]:
+        """See SinkContract."""
+        assert isinstance(sink, BigQuerySink)
+        config = sink._config
+        with config.rest_client() as client:
+            found = client.query_and_wait(f"SELECT * FROM `{config.view_id}`")
+            return {_key(dict(row.items())) for row in found} & set(keys)
 
 
 def _key(row: dict[str, object]) -> Key:

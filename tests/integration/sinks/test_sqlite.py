@@ -74,6 +74,13 @@ class TestSqlite(SinkContract):
             if row
         }
 
+    async def shown(self, sink: Sink, keys: Sequence[Key]) -> set[Key]:
+        """See SinkContract."""
+        connection = sqlite3.connect(self.file)
+        found = connection.execute("SELECT provider, symbol, ts, name FROM signals_latest").fetchall()
+        connection.close()
+        return {Key(*row) for row in found} & set(keys)
+
     @pytest.mark.parametrize(
         ("field", "value"),
         [

@@ -60,6 +60,11 @@ class TestBothPaths(SinkContract):
             for row in found
         }
 
+    async def shown(self, sink: Sink, keys: Sequence[Key]) -> set[Key]:
+        """See SinkContract."""
+        found = await self.reader.fetch("SELECT provider, symbol, ts, name FROM signals_latest")
+        return {Key(p, s, write_ts(ts), n) for p, s, ts, n in found} & set(keys)
+
     async def test_every_column_is_filled(self, sink: Sink, log: Log) -> None:
         before = datetime.now(UTC)
         sent = Signal(
