@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 ingest = typer.Typer(no_args_is_help=True, help="Put blocks on the `blocks` topic.")
 app.add_typer(ingest, name="ingest")
+labels = typer.Typer(no_args_is_help=True, help="Who owns an address: built-in facts and SIGSTREAM_LABELS.")
+app.add_typer(labels, name="labels")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -133,6 +135,35 @@ def features(
     from app.cli.features import show_features
 
     show_features(settings(), file, as_json=as_json)
+
+
+@labels.command("show")
+def labels_show(as_json: AsJson = False) -> None:
+    """Version, counts, sources and conflicts of the labels in use."""
+    from app.cli.labels import show_labels
+
+    show_labels(settings(), as_json=as_json)
+
+
+@labels.command("check")
+def labels_check(
+    files: Annotated[list[Path], typer.Argument(help="pools-v2.json, TagPack (.yaml) or .csv.")],
+    as_json: AsJson = False,
+) -> None:
+    """What is wrong with files of labels, and where they disagree; exit code 1 where one is broken."""
+    from app.cli.labels import check_labels
+
+    raise typer.Exit(0 if check_labels(settings(), files, as_json=as_json) else 1)
+
+
+@labels.command("find")
+def labels_find(
+    address: Annotated[str, typer.Argument(help="As `getblock` writes it.")], as_json: AsJson = False
+) -> None:
+    """Who owns an address; exit code 1 where nobody is known."""
+    from app.cli.labels import find_label
+
+    raise typer.Exit(0 if find_label(settings(), address, as_json=as_json) else 1)
 
 
 def main() -> None:
