@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from app.chain.flows import Flows, flows_of
+from app.chain.histogram import histogram
 from app.errors import ContractError
+from app.labels.registry import NO_LABELS, Labels
 from app.model.block import BLOCK_DECODER, SATOSHI_PER_BTC, Block, satoshi
-from app.model.features import BlockFeatures
+from app.model.features import BlockFeatures, Pool, Shape, ShapeSum
 from app.model.keys import canonical_symbol
 from app.model.wire import decode
 
@@ -23,45 +25,72 @@ WITNESS_SCALE_FACTOR = 4
 """Weight units a virtual byte."""
 
 
-def extract(value: bytes | None, *, chain: str, isolated: bool) -> BlockFeatures:
+def extract(value: bytes | None, *, chain: str, isolated: bool, labels: Labels = NO_LABELS) -> BlockFeatures:
     """Features of a record of `blocks`. Raises ContractError.
 
-    `chain` is the symbol of the block's signals; `isolated` marks a block without its neighbours.
+    `chain` is the symbol of the block's signals; `isolated` marks a block without its neighbours;
+    `labels` say who owns an address.
     """
     symbol = canonical_symbol(chain)
-    return features_of(decode(BLOCK_DECODER, value, "block"), chain=symbol, isolated=isolated)
+    block = decode(BLOCK_DECODER, value, "block")
+    return features_of(block, chain=symbol, isolated=isolated, labels=labels)
 
 
-def features_of(block: Block, *, chain: str, isolated: bool) -> BlockFeatures:
+def features_of(block: Block, *, chain: str, isolated: bool, labels: Labels = NO_LABELS) -> BlockFeatures:
     """Features of a decoded block. Raises ContractError where it contradicts itself."""
     script = _coinbase_script(block)
-    flows = flows_of(block.tx[1:], block.height)
+    flows = flows_of(block.tx, block.height, labels)
     payouts = sorted(block.tx[0].vout, key=lambda output: output.value, reverse=True)
+    addresses = [out.scriptPubKey.address for out in payouts if out.scriptPubKey.address is not None]
     features = BlockFeatures(
         chain=chain,
         height=block.height,
         hash=block.hash,
         previousblockhash=block.previousblockhash,
         time=block.time,
+        labels=labels.version,
         isolated=isolated,
         completeness=_share(flows.inputs - flows.inputs_missing, flows.inputs),
         fee_completeness=_share(len(flows.fees_sat), len(block.tx) - 1),
+        age_completeness=_share(flows.inputs - flows.inputs_missing - flows.inputs_ageless, flows.inputs),
         tx_count=len(block.tx),
+        input_count=flows.inputs,
+        output_count=sum([len(tx.vout) for tx in block.tx]),
         weight=block.weight,
         size=block.size,
+        total_weight=sum([tx.weight for tx in block.tx[1:]]),
         total_fee_sat=sum(flows.fees_sat),
         subsidy_sat=subsidy_sat(block.height),
         coinbase_value_sat=sum(satoshi(output.value) for output in payouts),
         feerate_percentiles=feerate_percentiles(flows.fees_sat, flows.weights),
         coinbase_script=script,
-        payout_addresses=[o.scriptPubKey.address for o in payouts if o.scriptPubKey.address is not None],
-        transfer_sat=flows.transfer_sat,
+        payout_addresses=addresses,
+        pool=_pool(labels, addresses, script),
+        transfer_sat=sum(flows.transfers_sat),
+        shapes=_shapes(flows),
+        transfers=histogram(flows.transfers_sat),
         large_transfers=sorted(flows.large, key=lambda large: (-large.value_sat, large.txid)),
+        entities=flows.entities,
+        top_exchange_inflows_sat=flows.top_exchange_inflows_sat,
+        aged_sat=flows.aged_sat,
+        old_spent_sat=flows.old_spent_sat,
         coin_days_destroyed=flows.coin_blocks_sat / (BLOCKS_PER_DAY * SATOSHI_PER_BTC),
     )
-    _check_whole(block, flows)
+    _check_whole(block, features, flows)
     _check_claim(features)
     return features
+
+
+def _pool(labels: Labels, payout_addresses: list[str], coinbase_script: str) -> Pool:
+    owner, basis = labels.pool_of(payout_addresses, coinbase_script)
+    return Pool() if owner is None else Pool(owner.entity, basis, owner.confidence)
+
+
+def _shapes(flows: Flows) -> dict[Shape, ShapeSum]:
+    shapes = dict(flows.shapes)
+    if flows.transfers_sat:
+        shapes[Shape.TRANSFER] = ShapeSum(len(flows.transfers_sat), sum(flows.transfers_sat))
+    return {shape: shapes[shape] for shape in Shape if shape in shapes}
 
 
 def subsidy_sat(height: int) -> int:
@@ -103,19 +132,20 @@ def _coinbase_script(block: Block) -> str:
         raise ContractError(f"block {block.height}: `coinbase` is {script[:80]!r}, not hexadecimal") from None
 
 
-def _check_whole(block: Block, flows: Flows) -> None:
+def _check_whole(block: Block, features: BlockFeatures, flows: Flows) -> None:
     """A cut-off list of transactions, or weights that can't be, make every figure wrong."""
     if block.nTx is not None and block.nTx != len(block.tx):
         raise ContractError(
             f"block {block.height}: `nTx` is {block.nTx} and `tx` has {len(block.tx)} transactions: send all"
         )
-    weight = sum([tx.weight for tx in block.tx])
+    weight = features.total_weight + block.tx[0].weight
     if weight > block.weight:
         raise ContractError(
             f"block {block.height}: `weight` is {block.weight}, less than its transactions' {weight}"
         )
-    if flows.transfer_sat > 2**63 - 1:
-        raise ContractError(f"block {block.height} moves {flows.transfer_sat} sat, more than 64 bits hold")
+    moved = max(flows.spent_sat, flows.paid_sat + features.coinbase_value_sat)
+    if moved > 2**63 - 1:
+        raise ContractError(f"block {block.height} moves {moved} sat, more than 64 bits hold")
 
 
 def _check_claim(features: BlockFeatures) -> None:

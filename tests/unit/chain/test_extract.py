@@ -1,6 +1,7 @@
 """Features against an oracle that is written from the definitions: decimals, one plain loop a figure."""
 
 import json
+import os
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -11,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.chain.extract import extract, feerate_percentiles, subsidy_sat
-from app.model.features import BlockFeatures
+from app.labels.registry import builtin_labels
+from app.model.features import BlockFeatures, Shape, ShapeSum
 from app.sources.files import read_block_file
 from app.sources.simulator import CHAIN, simulate
+from tests.support import getblockstats as core
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "blocks"
-COIN = Decimal(100_000_000)
+COIN = core.COIN
 
 Json = dict[str, Any]
+exact, sat = core.exact, core.sat
 
 
 def real(height: int) -> bytes:
@@ -26,22 +30,21 @@ def real(height: int) -> bytes:
 
 
 SIMULATED = list(islice(simulate(3, seed=11, start_height=880_000), 3))
+FOLDERS = [FIXTURES, *(Path(folder) for folder in (os.environ.get("SIGSTREAM_BLOCKS_DIR"),) if folder)]
+"""SIGSTREAM_BLOCKS_DIR adds a folder of real blocks, `<height>.json.zst`."""
+REAL = {file.name.split(".")[0]: file for folder in FOLDERS for file in sorted(folder.glob("*.json*"))}
 BLOCKS = [
-    pytest.param(real(150013), id="150013"),
-    pytest.param(real(757739), id="757739"),
+    *(pytest.param(read_block_file(file), id=name) for name, file in REAL.items()),
     *(pytest.param(value, id=f"simulated-{number}") for number, value in enumerate(SIMULATED)),
 ]
-
-
-def exact(value: bytes) -> Json:
-    block: Json = json.loads(value, parse_float=Decimal, parse_int=Decimal)
-    return block
-
-
-def sat(amount: Decimal) -> int:
-    in_sat = amount * COIN
-    assert in_sat == int(in_sat), "an amount with more than eight decimals"
-    return int(in_sat)
+POOLS = {
+    "150013": ("unknown", "none"),
+    "255018": ("BTC Guild", "tag"),
+    "478558": ("BTC.com", "address"),
+    "757739": ("F2Pool", "address"),
+    "866342": ("MARA Pool", "address"),
+}
+"""Who found the real blocks: 150013's coinbase says nothing."""
 
 
 def paid_to_others(tx: Json) -> int:
@@ -54,36 +57,50 @@ def paid_to_others(tx: Json) -> int:
     return total
 
 
-def percentile_by_core(block: Json, share: int) -> int:
-    """Fee rates rounded down, in order, until the weight passed is `share` % of all; as getblockstats."""
-    scores = sorted((sat(tx["fee"]) * 4 // int(tx["weight"]), int(tx["weight"])) for tx in block["tx"][1:])
-    threshold = sum(weight for _, weight in scores) * Decimal(share) / 100
-    passed = 0
-    for rate, weight in scores:
-        passed += weight
-        if passed >= threshold:
-            return rate
-    raise AssertionError("no fee rate")
+@pytest.mark.parametrize("value", BLOCKS)
+def test_figures_are_those_of_getblockstats(value: bytes) -> None:
+    stats, found = core.getblockstats(exact(value)), extract(value, chain=CHAIN, isolated=False)
+    assert found.tx_count == stats["txs"]
+    assert found.input_count == stats["ins"]
+    assert found.output_count == stats["outs"]
+    assert found.total_fee_sat == stats["totalfee"]
+    assert found.total_weight == stats["total_weight"]
+    assert found.subsidy_sat == stats["subsidy"]
+    assert [int(rate) for rate in found.feerate_percentiles] == stats["feerate_percentiles"]
+    assert (found.completeness, found.fee_completeness, found.age_completeness) == (1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("value", BLOCKS)
-def test_sums_are_those_of_exact_arithmetic(value: bytes) -> None:
+def test_a_coinbase_claims_what_it_may(value: bytes) -> None:
     block, found = exact(value), extract(value, chain=CHAIN, isolated=False)
-    others = block["tx"][1:]
-    fees = sum(sat(tx["fee"]) for tx in others)
-    coinbase = sum(sat(output["value"]) for output in block["tx"][0]["vout"])
-    assert found.total_fee_sat == fees
-    assert found.coinbase_value_sat == coinbase == fees + found.subsidy_sat
-    assert found.transfer_sat == sum(paid_to_others(tx) for tx in others)
-    assert found.tx_count == len(block["tx"])
+    assert found.coinbase_value_sat == core.paid_sat(block["tx"][0])
+    assert found.coinbase_value_sat <= found.subsidy_sat + found.total_fee_sat
     assert (found.height, found.weight, found.size) == (block["height"], block["weight"], block["size"])
-    assert (found.completeness, found.fee_completeness) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("value", BLOCKS)
-def test_large_transfers_are_all_of_at_least_100_btc(value: bytes) -> None:
-    others = exact(value)["tx"][1:]
-    expected = {tx["txid"]: paid_to_others(tx) for tx in others if paid_to_others(tx) >= 100 * COIN}
+def test_every_transaction_has_one_shape(value: bytes) -> None:
+    others, found = exact(value)["tx"][1:], extract(value, chain=CHAIN, isolated=False)
+    assert sum(part.txs for part in found.shapes.values()) == len(others)
+    moved = sum(part.value_sat for shape, part in found.shapes.items() if shape is not Shape.SELF_TRANSFER)
+    assert moved == sum(paid_to_others(tx) for tx in others)
+    among_own = [core.paid_sat(tx) for tx in others if not paid_to_others(tx)]
+    own = found.shapes.get(Shape.SELF_TRANSFER, ShapeSum())
+    assert (own.txs, own.value_sat) == (len(among_own), sum(among_own))
+
+
+@pytest.mark.parametrize("value", BLOCKS)
+def test_the_histogram_holds_every_transfer(value: bytes) -> None:
+    found = extract(value, chain=CHAIN, isolated=False)
+    part = found.shapes[Shape.TRANSFER]
+    assert (sum(found.transfers.counts), sum(found.transfers.sums_sat)) == (part.txs, part.value_sat)
+    assert found.transfer_sat == part.value_sat
+
+
+@pytest.mark.parametrize("value", BLOCKS)
+def test_large_transfers_are_all_of_at_least_10_btc(value: bytes) -> None:
+    moved = {tx["txid"]: paid_to_others(tx) or core.paid_sat(tx) for tx in exact(value)["tx"][1:]}
+    expected = {txid: value for txid, value in moved.items() if value >= 10 * COIN}
     found = extract(value, chain=CHAIN, isolated=False).large_transfers
     assert {large.txid: large.value_sat for large in found} == expected
     assert [large.value_sat for large in found] == sorted(expected.values(), reverse=True)
@@ -92,27 +109,32 @@ def test_large_transfers_are_all_of_at_least_100_btc(value: bytes) -> None:
 @pytest.mark.parametrize("value", BLOCKS)
 def test_coin_days_are_value_times_age(value: bytes) -> None:
     block = exact(value)
-    days = Decimal(0)
+    days, spent, old = Decimal(0), 0, 0
     for tx in block["tx"][1:]:
         for txin in tx["vin"]:
-            days += txin["prevout"]["value"] * (block["height"] - txin["prevout"]["height"]) / 144
+            age = block["height"] - txin["prevout"]["height"]
+            days += txin["prevout"]["value"] * age / 144
+            spent += sat(txin["prevout"]["value"])
+            old += sat(txin["prevout"]["value"]) if age > 365 * 144 else 0
     found = extract(value, chain=CHAIN, isolated=False)
     assert found.coin_days_destroyed == pytest.approx(float(days), rel=1e-12)
+    assert (found.aged_sat, found.old_spent_sat) == (spent, old)
 
 
-@pytest.mark.parametrize("value", BLOCKS)
-def test_percentiles_rounded_down_are_bitcoin_cores(value: bytes) -> None:
-    block = exact(value)
-    found = extract(value, chain=CHAIN, isolated=False).feerate_percentiles
-    assert [int(rate) for rate in found] == [percentile_by_core(block, s) for s in (10, 25, 50, 75, 90)]
+@pytest.mark.parametrize("height", [height for height in POOLS if height in REAL])
+def test_pools_of_real_blocks(height: str) -> None:
+    found = extract(read_block_file(REAL[height]), chain="BTC", isolated=True, labels=builtin_labels())
+    assert (found.pool.name, found.pool.basis) == POOLS[height]
+    assert found.labels == builtin_labels().version
 
 
 def test_figures_of_block_757739() -> None:
     found = extract(real(757739), chain="BTC", isolated=True)
     assert (found.total_fee_sat, found.subsidy_sat) == (107_042, 625_000_000)
     assert found.payout_addresses == ["1KFHE7w8BhaENAswwryaoccDb6qcT6DbYY"]
-    assert found.large_transfers == []
+    assert [large.value_sat for large in found.large_transfers] == [1_825_850_862]
     assert found.isolated
+    assert (found.labels, found.pool.name) == ("none", "unknown")
 
 
 @pytest.mark.parametrize(
@@ -138,10 +160,10 @@ def test_percentiles_by_weight(fees: list[int], weights: list[int], expected: li
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(1, 400_000)), min_size=1, max_size=60))
-def test_percentiles_are_cores_for_any_block(txs: list[tuple[int, int]]) -> None:
-    found = feerate_percentiles([fee for fee, _ in txs], [weight for _, weight in txs])
-    block: Json = {"tx": [{}, *({"fee": Decimal(fee) / COIN, "weight": weight} for fee, weight in txs)]}
-    assert [int(rate) for rate in found] == [percentile_by_core(block, s) for s in (10, 25, 50, 75, 90)]
+def test_percentiles_rounded_down_are_bitcoin_cores_for_any_block(txs: list[tuple[int, int]]) -> None:
+    fees, weights = [fee for fee, _ in txs], [weight for _, weight in txs]
+    found = feerate_percentiles(fees, weights)
+    assert [int(rate) for rate in found] == core.percentiles(fees, weights)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.chain.extract import extract
 from app.errors import ContractError
+from app.labels.registry import builtin_labels
 from app.sources.simulator import CHAIN, simulate
 
 (BLOCK,) = simulate(1, seed=3, start_height=880_000)
@@ -35,6 +37,15 @@ HOSTILE: dict[str, tuple[Callable[[Json], object], str]] = {
         "inputs of 0 sat and outputs of",
     ),
     "an amount in text": (lambda b: spent(b).update(value="0.1"), r"prevout\.value.*\"0\.1\""),
+    "a height in text": (lambda b: b.update(height="880000"), r"height.*\"880000\""),
+    "a weight in text": (lambda b: transaction(b).update(weight="400"), r"\.weight.*\"400\""),
+    "a time in text": (lambda b: b.update(time="now"), r"time.*\"now\""),
+    "an input's height in text": (lambda b: spent(b).update(height="1"), r"prevout\.height.*\"1\""),
+    "an address that is a number": (
+        lambda b: transaction(b)["vout"][0].update(scriptPubKey={"address": 1}),
+        r"address.*found 1",
+    ),
+    "inputs that are text": (lambda b: transaction(b).update(vin="none"), r"\.vin.*\"none\""),
     "an amount of null": (lambda b: spent(b).update(value=None), r"prevout\.value"),
     "an input from the future": (
         lambda b: spent(b).update(height=880_001),
@@ -101,3 +112,52 @@ def test_a_large_transfers_txid_must_be_hexadecimal() -> None:
 def test_the_chain_must_be_a_symbol(chain: str) -> None:
     with pytest.raises(ContractError, match="symbol"):
         extract(BLOCK, chain=chain, isolated=False)
+
+
+def test_a_block_without_any_prevout_is_incomplete() -> None:
+    block = json.loads(BLOCK)
+    for tx in block["tx"][1:]:
+        tx.pop("fee")
+        for txin in tx["vin"]:
+            txin.pop("prevout")
+    found = extract(json.dumps(block).encode(), chain=CHAIN, isolated=False, labels=builtin_labels())
+    assert (found.completeness, found.fee_completeness, found.age_completeness) == (0.0, 0.0, 0.0)
+    assert (found.total_fee_sat, found.transfer_sat, found.shapes, found.feerate_percentiles) == (
+        0,
+        0,
+        {},
+        [],
+    )
+
+
+def test_inputs_of_unknown_age_lower_the_age_completeness_only() -> None:
+    block = json.loads(BLOCK)
+    whole = extract(BLOCK, chain=CHAIN, isolated=False)
+    spent(block).pop("height")
+    value_sat = round(spent(block)["value"] * 1e8)
+    found = extract(json.dumps(block).encode(), chain=CHAIN, isolated=False)
+    assert found.age_completeness == 1 - 1 / found.input_count
+    assert (found.completeness, found.transfer_sat) == (1.0, whole.transfer_sat)
+    assert found.aged_sat == whole.aged_sat - value_sat
+
+
+def test_a_transaction_of_100_000_outputs() -> None:
+    block = json.loads(BLOCK)
+    tx = transaction(block)
+    tx.pop("fee")
+    tx["vout"] = [{"value": 0.001, "scriptPubKey": {"address": f"a{number}"}} for number in range(100_000)]
+    spent(block)["value"] = 100.5
+    block["tx"][0]["vout"][0]["value"] = 0
+    found = extract(json.dumps(block).encode(), chain=CHAIN, isolated=False)
+    assert (found.large_transfers[0].value_sat, found.output_count > 100_000) == (100 * 10**8, True)
+    assert len(msgspec.json.encode(found)) < 50_000
+
+
+def test_amounts_that_no_64_bits_hold() -> None:
+    block = json.loads(BLOCK)
+    most = {"txid": "ab" * 32, "weight": 1, "vout": [{"value": 21e6, "scriptPubKey": {}}]}
+    most["vin"] = [{"prevout": {"height": 1, "value": 21e6, "scriptPubKey": {}}}]
+    block["tx"] += [most] * 4400
+    block.update(nTx=len(block["tx"]), weight=4_000_000)
+    with pytest.raises(ContractError, match="more than 64 bits hold"):
+        extract(json.dumps(block).encode(), chain=CHAIN, isolated=False)

@@ -41,9 +41,9 @@ def test_an_output_without_an_address_is_nobodys_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "large"), [(100, [100 * 10**8]), (99.99999999, []), (100.00000001, [10**10 + 1])]
+    ("value", "large"), [(10, [10 * 10**8]), (9.99999999, []), (10.00000001, [10**9 + 1])]
 )
-def test_a_large_transfer_starts_at_100_btc(value: float, large: list[int]) -> None:
+def test_a_large_transfer_starts_at_10_btc(value: float, large: list[int]) -> None:
     found = features(tx([spend(value, "a")], [output(value, "b")]))
     assert [transfer.value_sat for transfer in found.large_transfers] == large
 
