@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from app.errors import ConfigurationError
 
-ADDRESS = re.compile(r"(?:bc|tb|bcrt)1[ac-hj-np-z02-9]{8,87}|[123mn][1-9A-HJ-NP-Za-km-z]{24,38}")
-"""Form of an address of mainnet, or of a test network; checksums are not computed."""
+ADDRESS = re.compile(
+    r"(?:bc|tb|bcrt)1[ac-hj-np-z02-9]{8,87}|[123mn][1-9A-HJ-NP-Za-km-z]{24,38}|sim1q[0-9a-f]{38}"
+)
+"""Form of an address of mainnet, of a test network, or of the simulator; checksums are not computed."""
 MAX_TEXT = 200
 """Characters of an entity's name or of a source."""
 UNSTATED = "unstated"
