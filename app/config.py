@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     uppercase_symbols: bool = False
     """Write `spy` as `SPY` instead of refusing it."""
 
-    processors: Annotated[tuple[str, ...], NoDecode] = ("mempool", "miner", "whale")
+    processors: Annotated[tuple[str, ...], NoDecode] = ("mempool", "miner", "whale", "predictive")
     """Processors that compute signals from blocks, comma separated; entry points of the group
     `sigstream.processors`."""
     processor_params: dict[str, dict[str, Any]] = Field(default_factory=dict)

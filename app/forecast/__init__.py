@@ -1,0 +1,1 @@
+"""Forecasts of the next block: pure functions of what came before it."""
