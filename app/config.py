@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     uppercase_symbols: bool = False
     """Write `spy` as `SPY` instead of refusing it."""
 
+    gap_wait_s: PositiveFloat = 10.0
+    """Without a block of the chain for this long, a gap in its heights is passed, ..."""
+    gap_blocks: PositiveInt = 2000
+    """... or once so many blocks wait behind it."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Where a worker serves its metrics to Prometheus, on all addresses; 0: nowhere."""
     processors: Annotated[tuple[str, ...], NoDecode] = ("mempool", "miner", "whale", "predictive")
     """Processors that compute signals from blocks, comma separated; entry points of the group
     `sigstream.processors`."""

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from app.chain.extract import extract
+from app.chain.tracker import Patience
 from app.errors import ContractError
 from app.model.features import FEATURES_DECODER, BlockFeatures
 from app.model.keys import batch_key, partition_of, version_of
@@ -27,7 +28,8 @@ config = app.settings
 processors = enabled_processors(config)
 
 table = app.held_table("chains", partitions=1)
-store = ChainStore(table)
+patience = Patience(int(config.gap_wait_s * 1000), config.gap_blocks)
+store = ChainStore(table, patience)
 chains: dict[str, Chain] = {}
 """In memory what the table holds; emptied whenever the partition may have been somebody else's."""
 unread: set[str] = set()

@@ -18,12 +18,18 @@ from app.errors import ContractError
 KEEP = 1200
 """Heights below the tip in which blocks can be put: the longest window, and a reorganisation beside it."""
 FORGET_EVERY = 100
-MAX_HELD = 2000
-"""A backlog is read partition by partition: many blocks may come before one that is in another."""
-GAP_WAIT_MS = 10_000
-"""Without a block of the chain; while blocks come, the missing one may be among them."""
 MAX_JUMP = 100_000
 """Heights (two years): what is further above the tip is no block of this chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a gap is waited for."""
+
+    wait_ms: int = 10_000
+    """Without any block of the chain; while blocks come, the missing one may be among them."""
+    blocks: int = 2000
+    """Most that wait: a backlog is read partition by partition, many may come before one in another."""
 
 
 class Node(msgspec.Struct, omit_defaults=True):
@@ -77,9 +83,16 @@ class Wanted:
 class Tracker:
     """The tree of a chain's blocks within reach, and which branch is the chain."""
 
-    def __init__(self, nodes: Iterable[Node] = (), tip: str | None = None, since_ms: int = 0) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[Node] = (),
+        tip: str | None = None,
+        since_ms: int = 0,
+        patience: Patience = Patience(),
+    ) -> None:
         self.nodes = {node.hash: node for node in nodes}
         self.tip = tip
+        self._patience = patience
         self.since_ms = since_ms
         """When the last block came (the broker's time)."""
         self._children: dict[str, list[str]] = {}
@@ -130,7 +143,7 @@ class Tracker:
         plan = self._settle(before)
         if not node.attached or hash not in plan.apply:
             plan.touched.append(node)
-        return self._pass(plan) if self._held_count() > MAX_HELD else plan
+        return self._pass(plan) if self._held_count() > self._patience.blocks else plan
 
     def _extend(self, node: Node) -> Plan:
         """The usual case: the next block of the chain, and nothing waits for it."""
@@ -141,8 +154,10 @@ class Tracker:
 
     def tick(self, now_ms: int) -> Plan:
         """Time has passed."""
-        if now_ms - self.since_ms < GAP_WAIT_MS:
-            return Plan()
+        return self.give_up() if now_ms - self.since_ms >= self._patience.wait_ms else Plan()
+
+    def give_up(self) -> Plan:
+        """Pass the lowest gap without waiting any longer."""
         return self._pass(Plan())
 
     def wanted(self) -> list[Wanted]:

@@ -12,7 +12,7 @@ from itertools import islice
 import msgspec
 from msgspec import UNSET
 
-from app.chain.tracker import GAP_WAIT_MS, Node, Plan, Tracker
+from app.chain.tracker import Node, Patience, Plan, Tracker
 from app.model.features import BlockFeatures
 from app.model.signal import BATCH_DECODER, ENCODER, Signal, SignalBatch
 from app.processors.history import MOST, History, Past
@@ -67,11 +67,12 @@ class Chain:
         since_ms: int = 0,
         version: int = 0,
         older: Callable[[int], Past | None] = lambda _: None,
+        patience: Patience = Patience(),  # noqa: B008 - it never changes
     ) -> None:
         self._processors = processors
         self._older = older
         self.entries = {entry.node.hash: entry for entry in entries}
-        self.tracker = Tracker((entry.node for entry in entries), tip, since_ms)
+        self.tracker = Tracker((entry.node for entry in entries), tip, since_ms, patience)
         self.version = version
         """The largest that was given out: later events must win."""
 
@@ -93,13 +94,15 @@ class Chain:
     def tick(self, *, now_ms: int, version: int) -> Effects:
         """Time has passed."""
         self._raise_version(version)
-        plan = self.tracker.tick(now_ms)
-        return self._follow(plan, now_ms, cause=plan.apply[0] if plan.apply else None)
+        return self._passed(self.tracker.tick(now_ms), now_ms)
 
     def give_up(self, *, version: int) -> Effects:
         """Don't wait: pass the lowest gap now."""
-        from_ms = self.tracker.since_ms + GAP_WAIT_MS
-        return self.tick(now_ms=from_ms, version=version)
+        self._raise_version(version)
+        return self._passed(self.tracker.give_up(), self.tracker.since_ms)
+
+    def _passed(self, plan: Plan, now_ms: int) -> Effects:
+        return self._follow(plan, now_ms, cause=plan.apply[0] if plan.apply else None)
 
     def _raise_version(self, version: int) -> None:
         self.version = max(version, self.version + 1)

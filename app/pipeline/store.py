@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.chain.tracker import KEEP
+from app.chain.tracker import KEEP, Patience
 from app.pipeline.chain import Chain, Effects, Entry
 from app.processors.history import YEAR, Past
 from app.processors.run import Enabled
@@ -44,8 +44,9 @@ class ChainStore:
     `<chain>|tip`, `<chain>|block|<height>|<hash>` within reach, `<chain>|past|<height>` for a year.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, patience: Patience) -> None:
         self._table = table
+        self._patience = patience
 
     def names(self) -> set[str]:
         """Chains that there are."""
@@ -64,6 +65,7 @@ class ChainStore:
             since_ms=tip.since_ms,
             version=tip.version,
             older=lambda height: self._past(event, chain, height),
+            patience=self._patience,
         )
 
     def save(self, event: Any, name: str, chain: Chain, effects: Effects, after: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.chain.tracker import GAP_WAIT_MS, KEEP, MAX_JUMP
+from app.chain.tracker import KEEP, MAX_JUMP, Patience
 from app.errors import ContractError
 from app.model.features import BlockFeatures
 from app.model.signal import SignalBatch
@@ -127,7 +127,7 @@ class Run:
     def wait(self) -> None:
         """Long enough for every gap."""
         while self.chain.tracker.waiting:
-            self.now_ms += GAP_WAIT_MS
+            self.now_ms += Patience().wait_ms
             self._write(self.chain.tick(now_ms=self.now_ms, version=self.now_ms))
 
     def _write(self, effects: Effects) -> None:
