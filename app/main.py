@@ -23,6 +23,14 @@ app.add_typer(ingest, name="ingest")
 labels = typer.Typer(no_args_is_help=True, help="Who owns an address: built-in facts and SIGSTREAM_LABELS.")
 app.add_typer(labels, name="labels")
 
+First = Annotated[
+    int | None,
+    typer.Option("--from", min=0, help="First height; default: behind the last that the topic holds."),
+]
+Last = Annotated[int | None, typer.Option("--to", min=0, help="Last height; default: the tip.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Go on with new blocks until stopped.")]
+Chain = Annotated[str, typer.Option(help="Symbol of the signals.")]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -89,6 +97,60 @@ def ingest_simulation(
         scenario = Scenario(seed, blocks, reorgs, depth, gaps, late, doubles)
         raise typer.Exit(0 if ingest_scenario(settings(), scenario, chain) else 1)
     raise typer.Exit(0 if ingest_simulation(settings(), blocks, seed, chain) else 1)
+
+
+@ingest.command("core")
+def ingest_core(
+    first: First = None,
+    last: Last = None,
+    follow: Follow = False,
+    chain: Chain = "BTC",
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Most blocks a second.")] = None,
+    poll: Annotated[float, typer.Option(min=0.1, help="Of --follow: seconds between two looks.")] = 5.0,
+    zmq: Annotated[
+        str | None, typer.Option(help="Of --follow: the node's zmqpubhashblock, to look sooner.")
+    ] = None,
+    mempool_every: Annotated[
+        float | None, typer.Option(min=1, help="Of --follow: seconds between two mempool snapshots.")
+    ] = None,
+) -> None:
+    """Send blocks of a Bitcoin Core node (SIGSTREAM_CORE_*)."""
+    from app.cli.feeding import ingest_core
+    from app.sources.core import Beside
+    from app.sources.session import Wanted
+
+    wanted = Wanted(chain, first, last, follow, poll, rate)
+    ingest_core(settings(), wanted, Beside(zmq, mempool_every))
+
+
+@ingest.command("esplora")
+def ingest_esplora(
+    url: Annotated[str, typer.Option(help="Of the API: http://127.0.0.1:3000, https://host/api.")],
+    first: First = None,
+    last: Last = None,
+    follow: Follow = False,
+    chain: Chain = "BTC",
+    rate: Annotated[float, typer.Option(min=0.001, help="Most requests a second.")] = 10.0,
+    poll: Annotated[float, typer.Option(min=0.1, help="Of --follow: seconds between two looks.")] = 30.0,
+) -> None:
+    """Send blocks of an Esplora server."""
+    from app.cli.feeding import ingest_esplora
+    from app.sources.session import Wanted
+
+    ingest_esplora(settings(), url, Wanted(chain, first, last, follow, poll), rate)
+
+
+@ingest.command("etl")
+def ingest_etl(
+    blocks: Annotated[Path, typer.Argument(help="blocks.json of Bitcoin ETL.")],
+    transactions: Annotated[Path, typer.Argument(help="transactions.json of the same export.")],
+    first: First = None,
+    chain: Chain = "BTC",
+) -> None:
+    """Send blocks that Bitcoin ETL has exported."""
+    from app.cli.feeding import ingest_etl
+
+    ingest_etl(settings(), blocks, transactions, chain, first)
 
 
 @app.command()

@@ -25,7 +25,7 @@ class BlockRequest(msgspec.Struct, frozen=True, omit_defaults=True):
         """Raises ValueError, which decoding turns into its own error, for a range that can't be."""
         if not 0 <= self.last - self.first < MAX_REQUESTED:
             raise ValueError(
-                f"`first` {self.first} to `last` {self.last} are not 1 to {MAX_REQUESTED} blocks: ask in parts"
+                f"`first` {self.first}, `last` {self.last}: not 1 to {MAX_REQUESTED} blocks: ask for less"
             )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
@@ -17,6 +17,7 @@ from app.errors import ContractError, DeliveryFailed, SigstreamError, Transient
 from app.model.block import BLOCK_DECODER
 from app.model.keys import canonical_symbol, write_ts
 from app.model.wire import decode
+from app.streaming.record import Headers
 from app.streaming.topics import BLOCK_BYTES, ensure_topics, pipeline_topics
 
 IN_FLIGHT = 8
@@ -136,15 +137,19 @@ class BlockProducer:
 
     async def send(self, label: str, record: BlockRecord) -> Sent:
         """Send and wait for the acknowledgement. Raises DeliveryFailed."""
-        assert self._producer is not None
         correlation_id = uuid4().hex
-        try:
-            meta = await self._producer.send_and_wait(
-                self._topic, record.value, key=record.hash.encode(), headers=record.headers(correlation_id)
-            )
-        except KafkaError as error:
-            raise DeliveryFailed(f"Kafka did not take {label} ({record.hash}): {error!r}") from error
+        headers = record.headers(correlation_id)
+        what = f"{label} ({record.hash})"
+        meta = await self.publish(self._topic, record.hash.encode(), record.value, headers, what)
         return Sent(label, record.hash, correlation_id, meta.partition, meta.offset)
+
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, what: str) -> Any:
+        """Send any record (`topic` is its full name) and wait; where it is now. Raises DeliveryFailed."""
+        assert self._producer is not None
+        try:
+            return await self._producer.send_and_wait(topic, value, key=key, headers=headers)
+        except KafkaError as error:
+            raise DeliveryFailed(f"Kafka did not take {what}: {error!r}") from error
 
 
 async def ingest(

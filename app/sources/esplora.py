@@ -1,0 +1,132 @@
+"""An Esplora server (blockstream/electrs and what speaks like it) as the source of blocks."""
+
+import asyncio
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import msgspec
+import stamina
+
+from app.config import Settings
+from app.errors import ConfigurationError, NodeRefused, Terminal, Transient
+from app.model.block import BlockHeader
+from app.model.wire import decode
+from app.sources.core_errors import too_high
+from app.sources.esplora_block import EsploraBlock, EsploraTx, block_of
+from app.sources.node import Tip
+from app.sources.pace import Pace
+from app.sources.trim import TrimmedBlock
+
+T = TypeVar("T")
+
+TXS_A_PAGE = 25
+"""Esplora's own, not to be asked for otherwise."""
+REQUESTS_IN_FLIGHT = 4
+TOO_MANY_REQUESTS, NOT_FOUND = 429, 404
+
+_BLOCK = msgspec.json.Decoder(EsploraBlock)
+_TXS = msgspec.json.Decoder(list[EsploraTx])
+
+
+class Esplora:
+    """A `Node`; `async with` it. `pace` limits requests, of which a block of 3,000 transactions takes 122.
+
+    Raises Transient once a failure that may pass (no connection, 429, 5xx) has lasted `source_retry_s`,
+    NodeRefused for what is not there, Terminal for everything else.
+    """
+
+    def __init__(self, settings: Settings, url: str, pace: Pace) -> None:
+        self.url = _checked(url)
+        self._retry_s = settings.source_retry_s
+        self._pace = pace
+        self._slots = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
+        self._http = httpx.AsyncClient(timeout=httpx.Timeout(30.0, connect=5.0), follow_redirects=True)
+
+    async def __aenter__(self) -> Self:
+        """Nothing is asked yet."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def check(self, first: int | None, last: int | None) -> None:
+        """Refuse a range that ends above the tip. Raises Terminal."""
+        tip = await self.tip()
+        if last is not None and last > tip.height:
+            raise too_high(last, tip.height)
+
+    async def tip(self) -> Tip:
+        """The end of the best chain now."""
+        height = int(await self._text("/blocks/tip/height"))
+        return Tip(height, await self._text(f"/block-height/{height}"))
+
+    async def hashes(self, first: int, last: int) -> list[str]:
+        """Hashes of the best chain."""
+        heights = range(first, last + 1)
+        return await asyncio.gather(*(self._text(f"/block-height/{height}") for height in heights))
+
+    async def header(self, block_hash: str) -> BlockHeader:
+        """A block's header."""
+        block = decode(_BLOCK, await self._get(f"/block/{block_hash}"), "Esplora's /block")
+        return BlockHeader(block.id, block.height, block.previousblockhash)
+
+    async def block(self, block_hash: str) -> TrimmedBlock:
+        """A block with all its transactions, 25 a request."""
+        block = decode(_BLOCK, await self._get(f"/block/{block_hash}"), "Esplora's /block")
+        starts = range(0, block.tx_count, TXS_A_PAGE)
+        pages = await asyncio.gather(*(self._page(block_hash, start) for start in starts))
+        return block_of(block, [tx for page in pages for tx in page])
+
+    async def _page(self, block_hash: str, start: int) -> list[EsploraTx]:
+        body = await self._get(f"/block/{block_hash}/txs/{start}")
+        return decode(_TXS, body, f"Esplora's /block/{block_hash}/txs/{start}")
+
+    async def _text(self, path: str) -> str:
+        return (await self._get(path)).decode().strip()
+
+    async def _get(self, path: str) -> bytes:
+        tries = stamina.retry_context(
+            on=Transient, attempts=None, timeout=self._retry_s, wait_initial=0.2, wait_max=10.0
+        )
+        async for attempt in tries:
+            with attempt:
+                async with self._slots:
+                    await self._pace.turn()
+                    return await self._once(path)
+        raise AssertionError("stamina ends with a result or an exception")
+
+    async def _once(self, path: str) -> bytes:
+        try:
+            response = await self._http.get(self.url + path)
+        except httpx.TransportError as error:
+            raise Transient(
+                f"no Esplora server answers at {self.url} ({type(error).__name__}: {error}): check --url"
+            ) from None
+        status, body = response.status_code, response.text[:80].strip()
+        if status == httpx.codes.OK:
+            return response.content
+        if status == TOO_MANY_REQUESTS:
+            raise Transient(f"{self.url} limits requests (429: {body}): lower --rate, or ask an own server")
+        if status >= 500:
+            raise Transient(f"{self.url} fails with HTTP {status} ({body}): try again later")
+        if status == NOT_FOUND:
+            raise NodeRefused(
+                f"{self.url} has no {path} (404: {body}): check --url (its path ends with /api on public "
+                "servers) and the height",
+                status,
+            )
+        raise Terminal(f"{self.url} refuses {path} with HTTP {status} ({body}): check --url")
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"--url is no address ({error}): write https://host/api") from None
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise ConfigurationError(f"--url is {url!r}: write https://host/api")
+    return url.rstrip("/")
