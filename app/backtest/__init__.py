@@ -1,0 +1,1 @@
+"""Forecasts of a processor against what came, walk-forward over blocks of the past."""
