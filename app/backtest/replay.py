@@ -54,9 +54,7 @@ def replay(processor: Enabled, blocks: Sequence[BlockFeatures]) -> Iterator[Repl
     """
     memory = Memory()
     for block in blocks:
-        ran = run_processors(
-            [processor], block, memory.before(block.height), version=0, correlation_id=None
-        )
+        ran = run_processors([processor], block, memory.before(block.height), version=0, correlation_id=None)
         for name, error in ran.failures.items():
             raise Terminal(
                 f"processor {name!r} failed at height {block.height}: {type(error).__name__}: {error}; "

@@ -1,6 +1,7 @@
 """Rows of Bitcoin Core's `getblockstats` in a Parquet file, as features."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def read_stats(path: Path, *, chain: str = "BTC") -> list[BlockFeatures]:
     """
     symbol = canonical_symbol(chain)
     rows = sorted(_rows(path), key=lambda row: row["height"])
-    for row, following in zip(rows, rows[1:], strict=False):
+    for row, following in pairwise(rows):
         if row["height"] == following["height"]:
             raise ContractError(f"{path}: height {row['height']} is there twice: send one row a block")
     return [_features(row, symbol) for row in rows]
