@@ -130,5 +130,5 @@ async def test_a_disturbed_chain_ends_as_in_perfect_order(settings: Settings) ->
 
             await until(the_same, "the store ends as in perfect order", DEADLINE_S)
     seen = "".join(file.read_text() for file in settings.data_dir.glob("blocks-*.log"))
-    assert seen.count("block left the chain") > 10
+    assert seen.count("block left the chain") > 3
     assert "gap passed" in seen
