@@ -228,6 +228,31 @@ def labels_find(
     raise typer.Exit(0 if find_label(settings(), address, as_json=as_json) else 1)
 
 
+@app.command()
+def backtest(
+    processor: Annotated[str, typer.Option(help="Whose forecasts to score.")] = "predictive",
+    stats: Annotated[Path | None, typer.Option(help="Parquet file of `getblockstats` rows.")] = None,
+    source: Annotated[
+        list[Path] | None, typer.Option(help="`getblock <hash> 3` as .json or .json.zst, or a folder.")
+    ] = None,
+    topic: Annotated[str | None, typer.Option(help="blocks or block-features, of Kafka.")] = None,
+    first: Annotated[int | None, typer.Option("--from", min=0, help="Lowest height.")] = None,
+    last: Annotated[int | None, typer.Option("--to", min=0, help="Highest height.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="Of the processor: name=value.")] = None,
+    warm_up: Annotated[int, typer.Option(min=1, help="Blocks at the start that are not scored.")] = 200,
+    chain: Annotated[str, typer.Option(help="Symbol of the chain.")] = "BTC",
+    plot: Annotated[Path | None, typer.Option(help="Draw a picture into this .png file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How a processor's forecasts of the next block would have fared, without look-ahead."""
+    from app.backtest.blocks import Heights
+    from app.cli.backtest import Request, run_backtest
+
+    heights = Heights(first, last)
+    request = Request(processor, param or (), stats, source or (), topic, heights, chain, warm_up, plot)
+    run_backtest(settings(), request, as_json=as_json)
+
+
 def main() -> None:
     """Entry point of the `sigstream` program."""
     app()

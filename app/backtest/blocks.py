@@ -34,6 +34,9 @@ class Heights(NamedTuple):
         return (self.first is None or height >= self.first) and (self.last is None or height <= self.last)
 
 
+ALL_HEIGHTS = Heights()
+
+
 def read_files(paths: Sequence[Path], heights: Heights, *, chain: str) -> list[BlockFeatures]:
     """Features of blocks in files (`getblock <hash> 3`, .json or .json.zst) and folders of them.
 
