@@ -75,7 +75,10 @@ class Settings(BaseSettings):
     """... or once so many blocks wait behind it."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where a worker serves its metrics to Prometheus, on all addresses; 0: nowhere."""
-    processors: Annotated[tuple[str, ...], NoDecode] = ("mempool", "miner", "whale", "predictive")
+    processors: Annotated[tuple[str, ...], NoDecode] = (
+        *("mempool", "miner", "whale", "exchange", "treasury"),
+        "predictive",
+    )
     """Processors that compute signals from blocks, comma separated; entry points of the group
     `sigstream.processors`."""
     processor_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -145,6 +148,20 @@ class Settings(BaseSettings):
             f"no Kafka: SIGSTREAM_KAFKA is not set and no embedded servers run on {self.data_dir}/: "
             "start `sigstream up` in another terminal, or set SIGSTREAM_KAFKA=host:port"
         )
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The settings that are set, secrets too, as variables of the environment."""
+    values = settings.model_dump(exclude_unset=True)
+    return {f"SIGSTREAM_{key.upper()}": _text(value) for key, value in values.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
 
 
 @cache

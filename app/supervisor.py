@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 import orjson
 import structlog
 
 from app.cli.worker import AGENTS, command_of
-from app.config import SERVERS_FILE, Settings
+from app.config import SERVERS_FILE, Settings, variables
 from app.embedded.bigquery import BigQuery
 from app.embedded.directory_lock import DirectoryLock
 from app.embedded.kafka import Kafka
@@ -136,8 +136,8 @@ class Up:
         try:
             server.start()
             self._publish()
-            for worker in self.workers:
-                worker.use(worker_environment(self.settings))
+            for number, worker in enumerate(self.workers):
+                worker.use(worker_environment(self.settings, number))
         except Terminal as error:
             log.error(
                 "server does not start", server=server.name, again_in_s=restarts.ended(), error=str(error)
@@ -156,11 +156,12 @@ class Up:
 
     def _children(self) -> list[WorkerChild]:
         commands = self._commands if self._commands is not None else worker_commands(self.settings)
-        environment = worker_environment(self.settings)
         width = max(map(len, commands), default=0)
         return [
-            WorkerChild(name, command, environment, self._writer(name.ljust(width)))
-            for name, command in commands.items()
+            WorkerChild(
+                name, command, worker_environment(self.settings, number), self._writer(name.ljust(width))
+            )
+            for number, (name, command) in enumerate(commands.items())
         ]
 
     def _writer(self, name: str) -> Callable[[str], None]:
@@ -242,15 +243,14 @@ def worker_commands(settings: Settings) -> dict[str, list[str]]:
     return agents | {f"sink.{sink}": command_of("sink", sink) for sink in settings.required_sinks}
 
 
-def worker_environment(settings: Settings) -> dict[str, str]:
-    """This process's environment, and every setting that is set, as `SIGSTREAM_*` variables."""
-    values = {**settings.model_dump(exclude_unset=True), "data_dir": settings.data_dir.absolute()}
-    ours = {f"SIGSTREAM_{key.upper()}": _text(value) for key, value in values.items() if value is not None}
-    return {**os.environ, **ours, "PYTHONUNBUFFERED": "1"}
+def worker_environment(settings: Settings, number: int) -> dict[str, str]:
+    """This process's environment, and every setting that is set, as `SIGSTREAM_*` variables.
 
-
-def _text(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    Worker `number` (from 0) serves its metrics at a port of its own.
+    """
+    port = settings.metrics_port + number if settings.metrics_port else 0
+    given = {"data_dir": settings.data_dir.absolute(), **({"metrics_port": port} if port else {})}
+    return {**os.environ, **variables(settings.model_copy(update=given)), "PYTHONUNBUFFERED": "1"}
 
 
 def _without_leftovers(settings: Settings, file: Path) -> Settings:

@@ -1,6 +1,9 @@
 """What the workers count; each one's meaning and what to do about it: docs/metrics.md."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, start_http_server
+
+from app.config import Settings
+from app.errors import ConfigurationError
 
 blocks_missing = Counter("sigstream_blocks_missing", "Heights that never came and were passed", ["chain"])
 blocks_retracted = Counter(
@@ -15,3 +18,16 @@ processor_failures = Counter(
 processor_seconds = Histogram(
     "sigstream_processor_seconds", "Time a processor took for a block", ["processor"]
 )
+
+
+def serve(settings: Settings) -> None:
+    """At `SIGSTREAM_METRICS_PORT`, for Prometheus. Raises ConfigurationError when the port is taken."""
+    if not settings.metrics_port:
+        return
+    try:
+        start_http_server(settings.metrics_port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"metrics can't be served at port {settings.metrics_port} ({error.strerror}): set "
+            "SIGSTREAM_METRICS_PORT to a port of this worker's own, or to 0 for none"
+        ) from error

@@ -45,6 +45,8 @@ class History:
         self.pasts = pasts
         self._at = at
         self._missing = missing
+        self.completeness = 1.0 - self.missing() / WINDOW
+        """Share of a day's blocks that came: 1 without gaps."""
 
     def __len__(self) -> int:
         return len(self.pasts)
@@ -52,10 +54,6 @@ class History:
     def missing(self, blocks: int = WINDOW) -> int:
         """How many of the `blocks` heights before never came: gaps, not the chain's start."""
         return min(blocks, self._missing + sum(past.missing for past in self.pasts[-blocks:]))
-
-    def completeness(self, blocks: int = WINDOW) -> float:
-        """Share of the window's blocks that came: 1 without gaps."""
-        return 1.0 - self.missing(blocks) / blocks
 
     def values(self, name: str, blocks: int = WINDOW) -> list[float]:
         """Values of the signal `name` in the last `blocks` blocks, oldest first; blocks without it are

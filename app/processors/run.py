@@ -125,7 +125,7 @@ def _signal(
     _check_range(metric, "quality", metric.quality, 0.0, 1.0)
     blocks = min(WINDOW, len(history)) if history else 0
     z = robust_z(metric.value, history.values(metric.name)) if history else None
-    whole = metric.quality * (history.completeness() if history else 1.0)
+    whole = metric.quality * (history.completeness if history else 1.0)
     return Signal(
         name=metric.name,
         value=metric.value,

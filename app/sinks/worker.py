@@ -13,6 +13,7 @@ from app.config import Settings
 from app.errors import ContractError, Fenced, Transient
 from app.model.signal import BATCH_DECODER
 from app.model.wire import decode
+from app.observe import metrics
 from app.sinks.base import Sink, SinkRecord, Written
 from app.sinks.batch import Batch, Entry
 from app.sinks.offsets import Beside, Owned, commit, read_committed
@@ -71,6 +72,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._producer.start()
         self._consumer.subscribe([self._config.topic("signals")], listener=self)
         await self._consumer.start()
+        metrics.serve(self._config)
         keep_what_is_there()
         log.info("sink ready", sink=self._sink.name, group=self._group)
         try:

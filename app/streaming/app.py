@@ -12,6 +12,7 @@ from faust.app.base import BootStrategy
 from app.config import Settings, settings
 from app.errors import DeliveryFailed, StateFailed
 from app.model.receipt import Origin
+from app.observe import metrics
 from app.observe.logging import configure_logging, library_config
 from app.streaming.attempts import MOST, Attempts
 from app.streaming.dead_letters import dead_letter, explain
@@ -181,6 +182,7 @@ class SafeApp(faust.App):
         wanted = [changelog(self.settings, self.stage, name, n) for name, n in self._changelogs]
         await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
         await super().on_first_start()
+        metrics.serve(self.settings)
         keep_what_is_there()
 
 

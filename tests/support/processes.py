@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.config import Settings
+from app.config import Settings, variables
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,11 +16,7 @@ ROOT = Path(__file__).parents[2]
 def environment(settings: Settings, **extra: str) -> dict[str, str]:
     """The settings as variables, and nothing of ours from outside."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SIGSTREAM_")}
-    for field, value in settings.model_dump(exclude_unset=True).items():
-        if value is not None:
-            text = ",".join(value) if isinstance(value, tuple) else str(value)
-            kept[f"SIGSTREAM_{field.upper()}"] = text
-    return {**kept, "PYTHONPATH": str(ROOT), **extra}
+    return {**kept, **variables(settings), "PYTHONPATH": str(ROOT), **extra}
 
 
 class Worker:

@@ -126,7 +126,7 @@ def test_servers_are_those_that_sinks_need_and_no_address_is_set_of(off: Setting
 
 def test_workers_are_told_every_setting(off: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = off.model_copy(update={"sinks": ("sqlite", "timescale"), "uppercase_symbols": True})
-    for name, value in worker_environment(settings).items():
+    for name, value in worker_environment(settings, 0).items():
         monkeypatch.setenv(name, value)
     assert Settings(_env_file=None) == settings
     assert list(worker_commands(settings)) == [
