@@ -1,10 +1,12 @@
 """Labels in CSV: a header with `address` and `entity`, and, if one likes, `type`, `source`, `confidence`."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from app.errors import ConfigurationError
 from app.labels.owners import UNSTATED, Claim, Kind, Owner, checked_address, checked_owner
@@ -13,7 +15,8 @@ COLUMNS = ("address", "entity", "type", "source", "confidence")
 NEEDED = COLUMNS[:2]
 CONFIDENCE = 0.5
 """Where none is stated."""
-DEFAULTS = {"type": Kind.OTHER.value, "source": UNSTATED, "confidence": str(CONFIDENCE)}
+MOST_OWNERS = 50_000
+"""Kept to be found again by their text; where there are more of them, it is rarely worth its memory."""
 
 
 def read_csv(path: Path | Traversable) -> Iterator[Claim]:
@@ -30,35 +33,52 @@ def read_csv(path: Path | Traversable) -> Iterator[Claim]:
         raise ConfigurationError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
 
 
-def _rows(file: Iterator[str], path: str) -> Iterator[Claim]:
+@dataclass(slots=True)
+class _Line:
+    """Where the reader is; text only once somebody asks, which a million good rows don't."""
+
+    path: str
+    rows: Any
+
+    def __str__(self) -> str:
+        return f"{self.path} line {self.rows.line_num}"
+
+
+def _rows(file: Iterable[str], path: str) -> Iterator[Claim]:
     rows = csv.reader(file, strict=True)
+    where = _Line(path, rows)
     owners: dict[tuple[str, ...], Owner] = {}
     try:
         header = next((row for row in rows if not _is_comment(row)), [])
-        places = _places(header, f"{path} line {rows.line_num}")
+        places = _places(header, where)
         for row in rows:
             if _is_comment(row):
                 continue
-            where = f"{path} line {rows.line_num}"
             if len(row) != len(header):
-                raise ConfigurationError(
-                    f"{where} has {len(row)} fields, the header has {len(header)}: write them all, "
-                    'and put a field with a comma in "quotes"'
-                )
+                raise _wrong_length(row, header, where)
             stated = tuple([row[place] if place >= 0 else "" for place in places])
             owner = owners.get(stated[1:])
             if owner is None:
+                if len(owners) >= MOST_OWNERS:
+                    owners.clear()
                 owner = owners[stated[1:]] = _owner(stated, where)
             yield checked_address(stated[0], where), owner
     except csv.Error as error:
-        raise ConfigurationError(f"{path} line {rows.line_num} is no CSV: {error}") from None
+        raise ConfigurationError(f"{where} is no CSV: {error}") from None
 
 
 def _is_comment(row: Sequence[str]) -> bool:
     return not row or row[0].startswith("#")
 
 
-def _places(header: Sequence[str], where: str) -> list[int]:
+def _wrong_length(row: Sequence[str], header: Sequence[str], where: _Line) -> ConfigurationError:
+    return ConfigurationError(
+        f"{where} has {len(row)} fields, the header has {len(header)}: write them all, "
+        'and put a field with a comma in "quotes"'
+    )
+
+
+def _places(header: Sequence[str], where: _Line) -> list[int]:
     names = [name.strip().lower() for name in header]
     if missing := [name for name in NEEDED if name not in names]:
         raise ConfigurationError(
@@ -68,7 +88,12 @@ def _places(header: Sequence[str], where: str) -> list[int]:
     return [names.index(name) if name in names else -1 for name in COLUMNS]
 
 
-def _owner(stated: Sequence[str], where: str) -> Owner:
-    values = dict(zip(COLUMNS, stated, strict=True))
-    given = {name: values[name].strip() or default for name, default in DEFAULTS.items()}
-    return checked_owner(values["entity"], given["type"], given["source"], given["confidence"], where)
+def _owner(stated: Sequence[str], where: _Line) -> Owner:
+    _, entity, kind, source, confidence = stated
+    return checked_owner(
+        entity,
+        kind.strip() or Kind.OTHER,
+        source.strip() or UNSTATED,
+        confidence.strip() or CONFIDENCE,
+        where,
+    )

@@ -118,7 +118,7 @@ class _Table:
 
     def finish(self) -> Merged:
         conflicts = sorted(
-            Conflict(key if isinstance(key, str) else f"tag {key.decode()!r}", kept, self.owners[index])
+            Conflict(_shown(key), kept, self.owners[index])
             for key, index in self.dropped
             if _contradict(kept := self.owners[self.kept[key]], self.owners[index])
         )
@@ -127,14 +127,25 @@ class _Table:
     def _labels(self) -> Labels:
         if not self.kept:
             return NO_LABELS
-        owners = tuple(sorted({self.owners[index] for index in set(self.kept.values())}))
-        place = {self.indexes[owner]: index for index, owner in enumerate(owners)}
+        owners, place = self._sorted_owners()
         tags = sorted((key for key in self.kept if isinstance(key, bytes)), key=lambda tag: (-len(tag), tag))
         tagged = tuple((tag, place[self.kept.pop(tag)]) for tag in tags)
         addresses: dict[str, int] = self.kept  # type: ignore[assignment]  # only addresses are left
         for address, index in addresses.items():
             addresses[address] = place[index]
         return Labels(owners, addresses, tagged, _version(owners, addresses, tagged))
+
+    def _sorted_owners(self) -> tuple[tuple[Owner, ...], list[int]]:
+        """Owners of anything, in order; and by index into `self.owners`, the index into those."""
+        used = sorted(set(self.kept.values()), key=self.owners.__getitem__)
+        place = [-1] * len(self.owners)
+        for index, before in enumerate(used):
+            place[before] = index
+        return tuple([self.owners[index] for index in used]), place
+
+
+def _shown(key: str | bytes) -> str:
+    return key if isinstance(key, str) else f"tag {key.decode(errors='backslashreplace')!r}"
 
 
 def _rank(owner: Owner) -> tuple[float, str, str, str]:
