@@ -73,29 +73,39 @@ def hash_of(world: World, height: int, fork: Fork) -> str:
     return "0" * 16 + sha256(f"{world}|{height}|{fork}".encode()).hexdigest()[:48]
 
 
+class Demand(NamedTuple):
+    """What the fee market asks of a block."""
+
+    transactions: int
+    """How many, the coinbase left out."""
+    room: int
+    """Weight units for them."""
+    feerate: float
+    """sat/vB that is usual now."""
+
+
+def demand_at(rng: Random, world: World, height: int, content: Content) -> Demand:
+    """The market at `height`, as far as `content` leaves it open."""
+    heat = _heat(world, height)
+    fullness = min(0.999, max(0.15, 0.72 + 0.35 * heat + rng.gauss(0, 0.08)))
+    if content.fullness is not None:
+        fullness = content.fullness
+    low, high = content.transactions
+    count = low + int((high - low) * fullness * rng.random())
+    room = int(MAX_BLOCK_WEIGHT * fullness) - HEADER_WEIGHT - COINBASE_WEIGHT
+    return Demand(count if fullness else 0, room, exp(USUAL_FEERATE + heat))
+
+
 def _block(world: World, place: Place, content: Content) -> Json:
     height = place.height
     rng = Random(f"{world}|{height}|{place.fork}")  # noqa: S311 - reproducible, not secret
-    heat = _heat(world, height)
-    fullness = _fullness(rng, heat, content)
-    room = int(MAX_BLOCK_WEIGHT * fullness) - HEADER_WEIGHT - COINBASE_WEIGHT
-    txs, fee_sat = transactions(rng, height, _count(rng, fullness, content), room, exp(USUAL_FEERATE + heat))
-    header = _header(rng, world, place, content.time, txs)
+    txs, fee_sat = transactions(rng, height, *demand_at(rng, world, height, content))
+    header = header_of(rng, world, place, content.time, txs)
     return {**header, "tx": [coinbase(rng, height, subsidy_sat(height) + fee_sat), *txs]}
 
 
-def _fullness(rng: Random, heat: float, content: Content) -> float:
-    usual = min(0.999, max(0.15, 0.72 + 0.35 * heat + rng.gauss(0, 0.08)))
-    return usual if content.fullness is None else content.fullness
-
-
-def _count(rng: Random, fullness: float, content: Content) -> int:
-    low, high = content.transactions
-    drawn = low + int((high - low) * fullness * rng.random())
-    return drawn if fullness else 0
-
-
-def _header(rng: Random, world: World, place: Place, time: int | None, txs: list[Json]) -> Json:
+def header_of(rng: Random, world: World, place: Place, time: int | None, txs: list[Json]) -> Json:
+    """All of the block at `place` but its transactions; `txs` are those without the coinbase."""
     height = place.height
     usual = GENESIS_TIME + BLOCK_SECONDS * height + rng.randrange(-500, 500)
     time = usual if time is None else time
@@ -108,15 +118,14 @@ def _header(rng: Random, world: World, place: Place, time: int | None, txs: list
         "time": time,
         "mediantime": time - 5 * BLOCK_SECONDS,
         "nonce": rng.getrandbits(32),
-        **sums(txs),
+        **_sums(txs),
     }
     if height:
         header["previousblockhash"] = hash_of(world, height - 1, place.parent)
     return header
 
 
-def sums(txs: list[Json]) -> dict[str, Any]:
-    """The header's figures over `txs`, the transactions without the coinbase."""
+def _sums(txs: list[Json]) -> dict[str, Any]:
     weight = HEADER_WEIGHT + COINBASE_WEIGHT + sum(tx["weight"] for tx in txs)
     return {
         "nTx": len(txs) + 1,

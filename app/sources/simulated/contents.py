@@ -1,7 +1,7 @@
 """What the blocks of a scenario hold: which are empty or full, and whose header times are equal. Pure."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -32,17 +32,21 @@ class Contents:
 
     def make(self, place: Place) -> bytes:
         """The block at `place`."""
-        fullness = None if place.fork else self.fullness.get(place.height)
-        content = Content(self.transactions, fullness, self._time(place))
+        content = self.content_of(place)
+        source = self.time_from(place)
+        if source != place:
+            content = replace(content, time=_TIME.decode(self.make(source)).time)
         return make_block(self.world, place, content)
 
-    def _time(self, place: Place) -> int | None:
-        if not place.fork:
-            return self._time_of_trunk(place.height - 1) if place.height in self.equal_times else None
-        last_digit = hash_of(self.world, place.height, place.fork)[-1]
-        return self._time_of_trunk(place.height) if int(last_digit, 16) % 2 else None
+    def content_of(self, place: Place) -> Content:
+        """What the block at `place` holds, its time left open."""
+        return Content(self.transactions, None if place.fork else self.fullness.get(place.height))
 
-    def _time_of_trunk(self, height: int) -> int:
+    def time_from(self, place: Place) -> Place:
+        """The block whose header time the one at `place` has: itself, or another one."""
+        height = place.height
+        if place.fork and int(hash_of(self.world, height, place.fork)[-1], 16) % 2 == 0:
+            return place
         while height in self.equal_times:
             height -= 1
-        return _TIME.decode(self.make(Place(height))).time
+        return Place(height)

@@ -35,8 +35,18 @@ Json = dict[str, Any]
 
 def coinbase(rng: Random, height: int, value_sat: int) -> Json:
     """The first transaction of a block: pays `value_sat` to the pool that found it."""
+    return coinbase_of(rng, height, value_sat, draw_pool(rng))
+
+
+def draw_pool(rng: Random) -> int:
+    """Who finds a block: a number in POOLS."""
     (number,) = rng.choices(range(len(POOLS)), [share for _, share in POOLS])
-    script = pushed_height(height) + POOLS[number][0] + rng.randbytes(8)
+    return number
+
+
+def coinbase_of(rng: Random, height: int, value_sat: int, number: int) -> Json:
+    """The coinbase of pool `number`."""
+    script = _pushed_height(height) + POOLS[number][0] + rng.randbytes(8)
     return {
         "txid": f"{rng.getrandbits(256):064x}",
         "version": 2,
@@ -44,13 +54,18 @@ def coinbase(rng: Random, height: int, value_sat: int) -> Json:
         "weight": COINBASE_WEIGHT,
         "vin": [{"coinbase": script.hex(), "sequence": 0xFFFFFFFF}],
         "vout": [
-            output(0, value_sat, address_of(f"pool {number}")),
+            output(0, value_sat, payout_address(number)),
             {"value": 0.0, "n": 1, "scriptPubKey": {"type": "nulldata"}},
         ],
     }
 
 
-def pushed_height(height: int) -> bytes:
+def payout_address(number: int) -> str:
+    """Where pool `number` is paid."""
+    return address_of(f"pool {number}")
+
+
+def _pushed_height(height: int) -> bytes:
     """The height as the coinbase begins with it (BIP 34)."""
     number = height.to_bytes(height.bit_length() // 8 + 1, "little")
     return bytes([len(number)]) + number
@@ -72,9 +87,9 @@ def transactions(rng: Random, height: int, count: int, room: int, feerate: float
 
 
 def _transaction(rng: Random, height: int, inputs: int, outputs: int, weight: int, fee_sat: int) -> Json:
-    payments = [_amount_sat(rng) for _ in range(outputs)]
-    vout = [output(n, value, _somebody(rng)) for n, value in enumerate(payments)]
-    spenders = [_somebody(rng) for _ in range(inputs)]
+    payments = [amount_sat(rng) for _ in range(outputs)]
+    vout = [output(n, value, somebody(rng)) for n, value in enumerate(payments)]
+    spenders = [somebody(rng) for _ in range(inputs)]
     if outputs > 1 and rng.random() < 0.7:
         vout[-1]["scriptPubKey"]["address"] = spenders[0]  # change, where one sees that it is
     values = split(rng, sum(payments) + fee_sat, inputs)
@@ -90,7 +105,8 @@ def _transaction(rng: Random, height: int, inputs: int, outputs: int, weight: in
     }
 
 
-def _amount_sat(rng: Random) -> int:
+def amount_sat(rng: Random) -> int:
+    """What somebody pays: mostly little, once in a while a whale's."""
     if rng.random() < WHALE_SHARE / 3:  # three outputs a transaction
         low, high = rng.choices(WHALE_TIERS_BTC, (6, 3, 1))[0]
         return rng.randrange(low * SATOSHI_PER_BTC, high * SATOSHI_PER_BTC)
@@ -124,7 +140,8 @@ def output(n: int, value_sat: int, address: str) -> Json:
     return {"value": value_sat / SATOSHI_PER_BTC, "n": n, "scriptPubKey": script}
 
 
-def _somebody(rng: Random) -> str:
+def somebody(rng: Random) -> str:
+    """One of 5,000 people's addresses."""
     return _PEOPLE[int(rng.random() * len(_PEOPLE))]
 
 
