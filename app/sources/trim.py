@@ -1,4 +1,4 @@
-"""Blocks trimmed to what the contract needs: a fifth of the bytes. Pure.
+"""Blocks trimmed to what the contract needs. Pure.
 
 Decoded into these structs, everything else (witness, hex, asm, scriptSig) is skipped while reading.
 Amounts stay what they are: a decimal number read as a double is written as the shortest text that reads

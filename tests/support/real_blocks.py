@@ -11,8 +11,8 @@ from app.sources.files import read_block_file
 FOLDER = Path(__file__).parents[1] / "fixtures" / "blocks"
 REAL_BLOCKS = [read_block_file(FOLDER / f"{height}.json.zst") for height in (150013, 757739)]
 
-OF_AGES = ("age_completeness", "coin_days_destroyed")
-"""Features that need the heights of spent outputs, by the beginning of their names."""
+OF_AGES = {"age_completeness", "aged_sat", "coin_days_destroyed", "old_spent_sat"}
+"""Features that need the heights of spent outputs."""
 
 
 def features(value: bytes) -> dict[str, Any]:
