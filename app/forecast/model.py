@@ -82,6 +82,9 @@ class Pending(msgspec.Struct, frozen=True):
     """Of the block that they are of."""
     forecasts: list[float]
     """By target: sat/vB, or volatility."""
+    raw: list[float]
+    """The same, before the quantiles were put in order: what each regression answers for. Taught by a
+    neighbour's forecast, two that have crossed would drift apart for good."""
     inputs: Inputs
 
 
@@ -155,7 +158,8 @@ class Model:
         seen, inputs = look_at.look(state.seen if state else None, features, self._half_lives)
         weights = weights or [[0.0] * len(inputs.values) for _ in TARGETS]
         squares = squares or [SMALLEST_SQUARE] * len(inputs.values)
-        pending = Pending(features.height + 1, _forecast(weights, inputs), inputs)
+        raw = _forecast(weights, inputs)
+        pending = Pending(features.height + 1, _in_order(raw), raw, inputs)
         after = State(self._parameters.layout, seen, weights, squares, pending, scored, means)
         return Step(after if _finite(after) else _wait(state, features.height + 1), scores)
 
@@ -181,10 +185,10 @@ class Model:
         slopes = [stretch * value for value in pending.inputs.values]
         squares = next_squares(state.squares, slopes, self._keep)
         step = steps(squares, slopes, self._parameters.learning_rate)
-        learners = zip(state.weights, pending.forecasts, actuals, TARGETS, strict=True)
+        learners = zip(state.weights, pending.raw, actuals, TARGETS, strict=True)
         return [
-            learnt(weights, step, forecast=forecast, actual=actual, share=target.share)
-            for weights, forecast, actual, target in learners
+            learnt(weights, step, forecast=raw, actual=actual, share=target.share)
+            for weights, raw, actual, target in learners
         ], squares
 
 
@@ -205,14 +209,18 @@ def _same(seen: Seen) -> list[float]:
 
 
 def _forecast(weights: Sequence[Sequence[float]], inputs: Inputs) -> list[float]:
-    found = [
+    return [
         inputs.volatility(predict(own, inputs.values))
         if target.which == VOLATILITY
         else inputs.feerate(target.which, predict(own, inputs.values))
         for own, target in zip(weights, TARGETS, strict=True)
     ]
-    # Regressions that are learnt apart may cross; sorted they are quantiles (Chernozhukov et al., 2010).
-    return [*sorted(found[: FEERATE_P75 + 1]), *found[FEERATE_P75 + 1 :]]
+
+
+def _in_order(raw: Sequence[float]) -> list[float]:
+    """Regressions that are learnt apart may cross; sorted they are quantiles again (Chernozhukov,
+    Fernández-Val and Galichon, 2010)."""
+    return [*sorted(raw[: FEERATE_P75 + 1]), *raw[FEERATE_P75 + 1 :]]
 
 
 def _wait(state: State | None, height: int) -> State | None:

@@ -23,7 +23,7 @@ def block(height: int, rates: Sequence[float], *, seconds: int = 600, txs: int =
         tx_count=txs,
         weight=3_990_000,
         size=1_600_000,
-        total_fee_sat=round(1e6 * rates[2]) if rates else 0,
+        total_fee_sat=3_000_000 if rates else 0,
         subsidy_sat=subsidy_sat(height),
         coinbase_value_sat=subsidy_sat(height),
         feerate_percentiles=list(rates),
