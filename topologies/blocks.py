@@ -1,4 +1,7 @@
-"""blocks -> block-features -> signals.raw: extract anywhere, then each chain in order."""
+"""blocks -> block-features -> signals.raw: extract anywhere, then each chain in order.
+
+And mempool -> signals.raw, a snapshot at a time.
+"""
 
 import asyncio
 from typing import Any
@@ -8,16 +11,17 @@ import structlog
 
 from app.chain.extract import extract
 from app.chain.tracker import Patience
-from app.errors import ContractError
+from app.labels.watch import LabelSource
 from app.model.features import FEATURES_DECODER, BlockFeatures
 from app.model.keys import batch_key, partition_of, version_of
+from app.model.mempool import MEMPOOL_DECODER
 from app.model.signal import ENCODER, SignalBatch
 from app.model.wire import decode
-from app.observe import metrics
 from app.pipeline.chain import Chain, Effects
+from app.pipeline.report import report
+from app.pipeline.snapshots import snapshot_batch
 from app.pipeline.store import ChainStore
 from app.processors.registry import enabled_processors
-from app.processors.run import Ran
 from app.streaming.app import create_app
 from app.streaming.record import Record, make_headers
 
@@ -26,6 +30,7 @@ log = structlog.get_logger()
 app = create_app("blocks")
 config = app.settings
 processors = enabled_processors(config)
+labels = LabelSource(config.labels)
 
 table = app.held_table("chains", partitions=1)
 patience = Patience(int(config.gap_wait_s * 1000), config.gap_blocks)
@@ -48,9 +53,18 @@ async def extract_features(_event: Any, record: Record) -> None:
     """The expensive part: a block's JSON to its features, a few kB."""
     chain = record.headers.get("chain", b"BTC").decode()
     isolated = record.headers.get("isolated", b"") in (b"1", b"true")
-    features = extract(record.value, chain=chain, isolated=isolated)
+    features = extract(record.value, chain=chain, isolated=isolated, labels=labels.current)
     headers = make_headers(record.correlation_id or f"block-{features.hash}")
     await app.forward("block-features", features.chain.encode(), json.encode(features), 0, headers)
+
+
+@app.process("mempool")
+async def process_snapshot(_event: Any, record: Record) -> None:
+    """What waits for a block, between blocks."""
+    snapshot = decode(MEMPOOL_DECODER, record.value, "mempool snapshot")
+    version = version_of(record.timestamp_ms, record.offset)
+    correlation_id = record.correlation_id or f"mempool-{record.offset}"
+    await send(snapshot_batch(snapshot, version=version, correlation_id=correlation_id))
 
 
 @app.process("block-features")
@@ -119,40 +133,18 @@ async def ask_for_missing(name: str, chain: Chain, now_ms: int) -> None:
         log.info("blocks asked for", chain=name, first=gap.first, last=gap.last)
 
 
-def report(chain: str, effects: Effects) -> None:
-    """Log and count what an event led to."""
-    for features, ran in effects.ran:
-        log.info("block", chain=chain, height=features.height, hash=features.hash,
-                 signals=len(ran.batch.signals), isolated=features.isolated)  # fmt: skip
-        report_failures(features, ran)
-    for features in effects.retracted:
-        metrics.blocks_retracted.labels(chain).inc()
-        log.warning("block left the chain", chain=chain, height=features.height, hash=features.hash)
-    if effects.passed:
-        metrics.blocks_missing.labels(chain).inc(effects.passed)
-        log.error("gap passed", chain=chain, missing=effects.passed)
-    if effects.too_late:
-        metrics.blocks_too_late.labels(chain).inc()
-        log.error("block too late, computed without history", chain=chain)
-
-
-def report_failures(features: BlockFeatures, ran: Ran) -> None:
-    """What processors raised."""
-    for name, error in ran.failures.items():
-        metrics.processor_failures.labels(name).inc()
-        trace = None if isinstance(error, ContractError) else error
-        log.error("processor failed", processor=name, chain=features.chain, height=features.height,
-                  reason=str(error), exc_info=trace)  # fmt: skip
-    for name, seconds in ran.timings.items():
-        metrics.processor_seconds.labels(name).observe(seconds)
-
-
 @table.table.on_recover  # type: ignore[untyped-decorator]
 async def start_anew() -> None:
     """The table may be another than before."""
     chains.clear()
     acknowledged.clear()
     unread.update(store.names())
+
+
+@app.timer(interval=10.0)  # type: ignore[untyped-decorator]
+async def reload_labels() -> None:
+    """Files of labels that changed count from the next block on."""
+    await asyncio.to_thread(labels.reload_if_changed)
 
 
 @app.timer(interval=2.0)  # type: ignore[untyped-decorator]

@@ -10,6 +10,7 @@ import orjson
 
 from app.chain.extract import extract
 from app.errors import SigstreamError
+from app.labels.registry import Labels, builtin_labels
 from app.model.features import BlockFeatures
 from app.model.signal import Signal
 from app.pipeline.chain import Chain, Effects
@@ -42,8 +43,10 @@ class PipelineOrchestrator:
         signal_processors: Mapping[str, ProcessorConfig] | Sequence[Processor],
         *,
         chain: str = "BTC",
+        labels: Labels | None = None,
     ) -> None:
-        """`signal_processors`: configurations by name, or processors of one's own.
+        """`signal_processors`: configurations by name, or processors of one's own. `labels`: who owns an
+        address; None: the built-in ones.
 
         Raises ConfigurationError for a name that is not installed.
         """
@@ -52,6 +55,7 @@ class PipelineOrchestrator:
         else:
             enabled = [Enabled(processor) for processor in signal_processors]
         self._name = chain
+        self._labels = builtin_labels() if labels is None else labels
         self._chain = Chain(enabled)
         self._blocks = 0
 
@@ -73,7 +77,7 @@ class PipelineOrchestrator:
         if isinstance(block, BlockFeatures):
             return block
         value = block if isinstance(block, bytes) else orjson.dumps(block)
-        return extract(value, chain=self._name, isolated=False)
+        return extract(value, chain=self._name, isolated=False, labels=self._labels)
 
     def _arrive(self, features: BlockFeatures, correlation_id: str) -> list[Effects]:
         self._blocks += 1
