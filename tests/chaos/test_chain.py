@@ -11,6 +11,7 @@ import msgspec
 
 from app.chain.extract import extract
 from app.config import Settings
+from app.labels.registry import builtin_labels
 from app.pipeline.chain import Chain
 from app.processors.registry import enabled_processors
 from app.sources.ingest import BlockRecord
@@ -61,7 +62,7 @@ class Crew:
 def in_perfect_order(settings: Settings) -> dict[Key, Content]:
     chain, store = Chain(enabled_processors(settings)), Latest()
     for number, value in enumerate(SCENARIO.perfect(), 1):
-        features = extract(value, chain=CHAIN, isolated=False)
+        features = extract(value, chain=CHAIN, isolated=False, labels=builtin_labels())
         store.take(chain.arrive(features, now_ms=number, version=number).batches)
     return store.rows()
 

@@ -12,12 +12,12 @@ import pytest
 
 from app.chain.extract import extract
 from app.config import Settings
-from app.model.keys import version_of
+from app.labels.registry import builtin_labels
 from app.model.receipt import SETTLED_DECODER
 from app.model.signal import BATCH_DECODER
 from app.outstanding import Progress
-from app.processors.base import History, history_value, run_processors
-from app.processors.builtin import builtin_processors
+from app.pipeline.chain import Chain
+from app.processors.registry import enabled_processors
 from app.sources.ingest import BlockRecord
 from app.sources.simulator import simulate
 from app.streaming.topics import changelog
@@ -116,26 +116,13 @@ async def outstanding(found: Probe, settings: Settings) -> Counter[str]:
 
 def in_order(blocks: Iterable[bytes]) -> dict[str, list[tuple[str, float | None]]]:
     """What the processors make of the chain when it comes in order, by ts."""
-    logs: list[float] = []
+    chain = Chain(enabled_processors(Settings(_env_file=None)))
     expected = {}
-    for value in blocks:
-        features = extract(value, chain="BTC-SIM", isolated=False)
-        history = History(logs[-144:])
-        batch = run_processors(
-            builtin_processors(),
-            features,
-            history,
-            version=version_of(0, 0),
-            correlation_id=None,
-            on_error=fail,
-        )
-        logs.append(history_value(features))
+    for number, value in enumerate(blocks, 1):
+        features = extract(value, chain="BTC-SIM", isolated=False, labels=builtin_labels())
+        (batch,) = chain.arrive(features, now_ms=number, version=number).batches
         expected[batch.ts] = [(s.name, s.value) for s in batch.signals]
     return expected
-
-
-def fail(name: str, error: Exception) -> None:
-    raise AssertionError(name) from error
 
 
 async def test_blocks(settings: Settings) -> None:
