@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import orjson
 import structlog
 
 from app.chain.extract import extract
 from app.config import settings
-from app.model.features import BlockFeatures
+from app.labels.files import load_labels
 from app.model.signal import Signal
-from app.processors.pools import pool_of
 from app.processors.registry import enabled_processors
 from app.processors.run import run_processors
 from app.sources.files import read_block_file
@@ -20,9 +20,11 @@ log = structlog.get_logger()
 def report(path: Path, *, chain: str = "BTC") -> dict[str, object]:
     """Figures and signals of a block file, computed as for an isolated block, so without any window.
 
-    Amounts in satoshi, fee rates in sat/vB. Raises what `read_block_file` and `extract` raise.
+    Amounts in satoshi, fee rates in sat/vB; owners by the labels of the settings. Raises what
+    `read_block_file`, `load_labels` and `extract` raise.
     """
-    features = extract(read_block_file(path), chain=chain, isolated=True)
+    labels = load_labels(settings().labels).labels
+    features = extract(read_block_file(path), chain=chain, isolated=True, labels=labels)
     ran = run_processors(enabled_processors(settings()), features, None, version=0, correlation_id=None)
     for name, error in ran.failures.items():
         log.error("processor failed", processor=name, error=str(error))
@@ -40,13 +42,13 @@ def report(path: Path, *, chain: str = "BTC") -> dict[str, object]:
         "completeness": features.completeness,
         "fee_completeness": features.fee_completeness,
         "feerate_percentiles": features.feerate_percentiles,
-        "pool": _pool(features),
+        "age_completeness": features.age_completeness,
+        "labels": features.labels,
+        "pool": features.pool.name,
+        "shapes": {shape.value: part.txs for shape, part in features.shapes.items()},
+        "entities": msgspec.to_builtins(features.entities),
         "signals": [_signal(signal) for signal in batch.signals],
     }
-
-
-def _pool(features: BlockFeatures) -> str:
-    return pool_of(features.payout_addresses, features.coinbase_script).name
 
 
 def _signal(signal: Signal) -> dict[str, object]:

@@ -91,6 +91,9 @@ class Ledger:
 
     def _settle(self, nets: dict[Key, int]) -> None:
         """Nets of one transaction -> inflow, outflow and what stayed among exchanges."""
+        if len(nets) == 1:  # most transactions: nothing to share out
+            self._settle_alone(*nets.items())
+            return
         moved = [(self._flows[key], nets[key]) for key in sorted(nets)]
         ins = [(flow, net) for flow, net in moved if net > 0]
         outs = [(flow, -net) for flow, net in moved if net < 0]
@@ -105,6 +108,17 @@ class Ledger:
             flow.outflow_txs += value > inside
         if (entered := _of_exchanges(ins) - internal) > 0:
             self._exchange_inflows.append(entered)
+
+    def _settle_alone(self, net: tuple[Key, int]) -> None:
+        flow, value = self._flows[net[0]], net[1]
+        if value > 0:
+            flow.inflow_sat += value
+            flow.inflow_txs += 1
+            if flow.kind == Kind.EXCHANGE:
+                self._exchange_inflows.append(value)
+        elif value < 0:
+            flow.outflow_sat -= value
+            flow.outflow_txs += 1
 
 
 def _of_exchanges(parts: Sequence[tuple[EntityFlow, int]]) -> int:

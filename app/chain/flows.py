@@ -60,6 +60,8 @@ def flows_of(txs: Sequence[Tx], height: int, labels: Labels = NO_LABELS) -> Flow
     # One long loop, `satoshi` written out: with a call an input and output it takes a quarter longer
     # (bench/extract.py).
     flows = Flows()
+    fees, weights, transfers = flows.fees_sat, flows.weights, flows.transfers_sat
+    transfer, self_transfer, own = Shape.TRANSFER, Shape.SELF_TRANSFER, ShapeSum()
     known = labels.by_address
     ledger = Ledger(labels)
     ledger.add(txs[0], height, frozenset())
@@ -104,15 +106,26 @@ def flows_of(txs: Sequence[Tx], height: int, labels: Labels = NO_LABELS) -> Flow
         if missing:
             _count_incomplete(flows, tx, missing)
             continue
-        flows.fees_sat.append(_fee(tx, spent, paid))
-        flows.weights.append(tx.weight)
+        fee, stated = spent - paid, tx.fee
+        if fee < 0 or spent > MAX_MONEY_SAT or (stated is not None and round(stated * 1e8) != fee):
+            raise _wrong_fee(tx, spent, paid)
+        fees.append(fee)
+        weights.append(tx.weight)
         if labelled:
             moved -= ledger.add(tx, height, owners)
-        if moved and len(tx.vin) < MIN_INPUTS:
-            _count(flows, tx, Shape.TRANSFER, moved)
+        shape, value = transfer, moved
+        if not moved:
+            shape, value = self_transfer, paid
+            own.txs += 1
+            own.value_sat += paid
+        elif len(tx.vin) < MIN_INPUTS or (shape := shape_of(tx, owners, known)) is transfer:
+            transfers.append(moved)
         else:
-            shape = shape_of(tx, owners, known) if moved else Shape.SELF_TRANSFER
-            _count(flows, tx, shape, moved or paid)
+            _count(flows, shape, moved)
+        if value >= LARGE_TRANSFER_SAT:
+            flows.large.append(_large(tx, value, shape))
+    if own.txs:
+        flows.shapes[Shape.SELF_TRANSFER] = own
     flows.inputs = sum([len(tx.vin) for tx in txs[1:]])
     flows.inputs_ageless = ageless
     flows.spent_sat, flows.paid_sat = all_spent, all_paid
@@ -121,30 +134,23 @@ def flows_of(txs: Sequence[Tx], height: int, labels: Labels = NO_LABELS) -> Flow
     return flows
 
 
-def _count(flows: Flows, tx: Tx, shape: Shape, value: int) -> None:
-    if shape is Shape.TRANSFER:
-        flows.transfers_sat.append(value)
-    else:
-        found = flows.shapes.setdefault(shape, ShapeSum())
-        found.txs += 1
-        found.value_sat += value
-    if value >= LARGE_TRANSFER_SAT:
-        flows.large.append(_large(tx, value, shape))
+def _count(flows: Flows, shape: Shape, value_sat: int) -> None:
+    found = flows.shapes.setdefault(shape, ShapeSum())
+    found.txs += 1
+    found.value_sat += value_sat
 
 
-def _fee(tx: Tx, spent: int, paid: int) -> int:
+def _wrong_fee(tx: Tx, spent: int, paid: int) -> ContractError:
     fee = spent - paid
     if fee < 0 or spent > MAX_MONEY_SAT:
-        raise ContractError(
+        return ContractError(
             f"transaction {tx.txid} has inputs of {spent} sat and outputs of {paid} sat, which no valid "
             "transaction has: send what `getblock <hash> 3` gives"
         )
-    if tx.fee is not None and round(tx.fee * 1e8) != fee:
-        raise ContractError(
-            f"transaction {tx.txid} states a fee of {tx.fee} BTC, and its inputs minus its outputs are "
-            f"{fee} sat: send what `getblock <hash> 3` gives"
-        )
-    return fee
+    return ContractError(
+        f"transaction {tx.txid} states a fee of {tx.fee} BTC, and its inputs minus its outputs are "
+        f"{fee} sat: send what `getblock <hash> 3` gives"
+    )
 
 
 def _count_incomplete(flows: Flows, tx: Tx, missing: int) -> None:

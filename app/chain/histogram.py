@@ -5,7 +5,7 @@ have bins of their own. Integer arithmetic only: the same bins everywhere.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 
 from app.model.features import Histogram
 
@@ -39,28 +39,25 @@ def histogram(values: Iterable[int]) -> Histogram:
     return Histogram(first, [count for count, _ in bins], [total for _, total in bins])
 
 
-def top_edge(parts: Iterable[tuple[int, Sequence[int]]], share: float) -> tuple[int, int]:
+def top_edge(parts: Sequence[tuple[int, Sequence[int]]], share: float) -> tuple[int, int]:
     """The lowest edge of a bin that at most `share` of all values reach, and how many values there are.
 
     `share`: 0..1, 1 left out. `parts`: histograms, as (first bin, counts). (0, 0) without any value.
     """
-    merged = _merge(parts)
-    total = sum(merged.values())
+    lowest = min((first for first, counts in parts if counts), default=0)
+    merged = _merge(parts, lowest)
+    total = sum(merged)
     if not total:
         return 0, 0
-    falling = sorted(merged, reverse=True)
-    reached = accumulate(map(merged.__getitem__, falling))
-    beyond = next(n for n, count in zip(falling, reached, strict=True) if count > share * total)
-    return lower_edge(beyond + 1), total
+    reached = accumulate(reversed(merged))
+    below = next(place for place, count in enumerate(reached) if count > share * total)
+    return lower_edge(lowest + len(merged) - below), total
 
 
-def _merge(parts: Iterable[tuple[int, Sequence[int]]]) -> dict[int, int]:
-    merged: dict[int, int] = {}
-    for first, counts in parts:
-        for number, count in enumerate(counts, first):
-            if count:
-                merged[number] = merged.get(number, 0) + count
-    return merged
+def _merge(parts: Iterable[tuple[int, Sequence[int]]], lowest: int) -> list[int]:
+    """Sums bin by bin, the first of them that of bin `lowest`."""
+    padded = ([0] * (first - lowest) + [*counts] for first, counts in parts if counts)
+    return [sum(column) for column in zip_longest(*padded, fillvalue=0)]
 
 
 def from_edge(found: Histogram, edge: int) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from math import fsum, inf, isfinite
-from statistics import median
 
 MIN_HISTORY = 10
 """Fewer values say nothing about what is usual."""
@@ -21,10 +20,19 @@ def robust_z(value: float, history: Sequence[float], *, minimum: int = MIN_HISTO
     """
     if len(history) < max(1, minimum):
         return None
-    middle = median(history)
-    deviations = [abs(earlier - middle) for earlier in history]
-    sigma = MAD_TO_SIGMA * median(deviations) or MEAN_AD_TO_SIGMA * fsum(deviations) / len(deviations)
+    ordered = sorted(history)
+    middle = _middle(ordered)
     if value == middle:
         return 0.0
+    # Two runs, down and up, which sort in one merge.
+    deviations = [abs(earlier - middle) for earlier in ordered]
+    sigma = MAD_TO_SIGMA * _middle(sorted(deviations))
+    sigma = sigma or MEAN_AD_TO_SIGMA * fsum(deviations) / len(deviations)
     z = (value - middle) / sigma if sigma else inf
     return z if isfinite(z) else None
+
+
+def _middle(ordered: Sequence[float]) -> float:
+    """Median of what is in order and not empty."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -7,15 +7,17 @@ from statistics import pstdev
 import pytest
 
 from app.chain.extract import extract
+from app.labels.registry import builtin_labels
 from app.model.block import BLOCK_DECODER
 from app.model.features import BlockFeatures
-from app.processors.pools import pool_of
 from app.sources.files import headers_of
 from app.sources.simulator import CHAIN, POOLS, simulate
 
 START = 880_000
 BLOCKS = list(simulate(120, seed=2, start_height=START))
-FEATURES: list[BlockFeatures] = [extract(value, chain=CHAIN, isolated=False) for value in BLOCKS]
+FEATURES: list[BlockFeatures] = [
+    extract(value, chain=CHAIN, isolated=False, labels=builtin_labels()) for value in BLOCKS
+]
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
@@ -86,7 +88,7 @@ def test_large_transfers_reach_every_tier() -> None:
 
 
 def test_pools_sign_their_blocks_and_some_do_not() -> None:
-    pools = {pool_of(found.payout_addresses, found.coinbase_script).name for found in FEATURES}
+    pools = {found.pool.name for found in FEATURES}
     assert {"Foundry USA", "AntPool", "F2Pool", "unknown"} <= pools
     assert len(pools) > len(POOLS) // 2
 
