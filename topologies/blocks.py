@@ -12,6 +12,7 @@ import structlog
 from app.chain.extract import extract
 from app.chain.tracker import Patience
 from app.labels.watch import LabelSource
+from app.model.block_request import MAX_REQUESTED, BlockRequest
 from app.model.features import FEATURES_DECODER, BlockFeatures
 from app.model.keys import batch_key, partition_of, version_of
 from app.model.mempool import MEMPOOL_DECODER
@@ -128,9 +129,10 @@ async def ask_for_missing(name: str, chain: Chain, now_ms: int) -> None:
     if now_ms - chain.tracker.since_ms < ASK_AFTER_MS:
         return
     for gap in chain.tracker.wanted():
-        value = json.encode({"chain": name, "first": gap.first, "last": gap.last, "hash": gap.hash})
-        await app.forward("block-requests", name.encode(), value, 0, make_headers(None))
-        log.info("blocks asked for", chain=name, first=gap.first, last=gap.last)
+        first = max(gap.first, gap.last - MAX_REQUESTED + 1)  # the rest once these are there
+        request = BlockRequest(name, first, gap.last, gap.hash)
+        await app.forward("block-requests", name.encode(), json.encode(request), 0, make_headers(None))
+        log.info("blocks asked for", chain=name, first=first, last=gap.last)
 
 
 @table.table.on_recover  # type: ignore[untyped-decorator]
