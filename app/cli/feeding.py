@@ -3,7 +3,9 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,6 +18,8 @@ from app.sources.etl import feed_from_etl
 from app.sources.pace import Pace
 from app.sources.session import Wanted, Watch, run_session, until_stopped
 
+PLAIN_EVERY_S = 30.0
+"""Pause between two lines that say how far it is, where there is no terminal."""
 SMOOTH_S = 120.0
 """Seconds that the time left is estimated from."""
 
@@ -57,6 +61,7 @@ class Bar:
             speed_estimate_period=SMOOTH_S,
         )
         self._task = self._progress.add_task("blocks", total=None)
+        self._said_at = monotonic()
 
     def __enter__(self) -> Self:
         """Shown from now on."""
@@ -80,6 +85,17 @@ class Bar:
         self.sent += 1
         self.heights = [*self.heights[:1], height]
         self._progress.update(self._task, advance=1, description=f"block {height}")
+        if not self._console.is_terminal and monotonic() - self._said_at >= PLAIN_EVERY_S:
+            self._said_at = monotonic()
+            self.say(self._plainly(height))
+
+    def _plainly(self, height: int) -> str:
+        """For logs, where no bar can be drawn."""
+        task = self._progress.tasks[0]
+        if task.total is None or task.completed >= task.total or task.time_remaining is None:
+            return f"block {height}, {self.sent} sent"
+        left = timedelta(seconds=round(task.time_remaining))
+        return f"block {height}, {self.sent} of {task.total:g} sent, {left} left"
 
 
 def _run(settings: Settings, work: Callable[[Watch], Coroutine[Any, Any, None]]) -> None:

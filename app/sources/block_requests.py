@@ -1,7 +1,7 @@
 """Requests for missing blocks: `block-requests` in, blocks out."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,27 +16,47 @@ from app.sources.feed import Feed
 log = structlog.get_logger()
 
 
-async def answer_requests(settings: Settings, feed: Feed) -> None:
-    """Answer requests for the feed's chain for ever, from those made from now on.
+@asynccontextmanager
+async def hear_requests(settings: Settings) -> AsyncGenerator[AIOKafkaConsumer, None]:
+    """A consumer of all requests made from now on, without a group. Raises Transient without Kafka."""
+    tp = TopicPartition(settings.topic("block-requests"), 0)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.need_kafka(), client_id="sigstream-requests", enable_auto_commit=False
+    )
+    try:
+        await consumer.start()
+        consumer.assign([tp])
+        consumer.seek(tp, (await consumer.end_offsets([tp]))[tp])
+        yield consumer
+    except KafkaError as error:
+        raise Transient(f"block requests can't be read from Kafka: {error!r}") from error
+    finally:
+        await consumer.stop()
+
+
+async def answer_requests(consumer: AIOKafkaConsumer, feed: Feed) -> None:
+    """Answer requests for the feed's chain for ever.
 
     One that can't be answered is logged: whoever misses the blocks asks again, or gives them up. Raises
-    Transient without Kafka, DeliveryFailed when it does not take a block.
+    DeliveryFailed when Kafka does not take a block, Transient when it gives no requests.
     """
-    async with aclosing(requests(settings, feed.outlet.chain)) as wanted:
-        async for request in wanted:
-            try:
-                count = await answer(feed, request)
-                log.info("block request answered", chain=request.chain, first=request.first, blocks=count)
-            except DeliveryFailed:
-                raise
-            except SigstreamError as error:
-                log.warning(
-                    "block request not answered",
-                    chain=request.chain,
-                    first=request.first,
-                    last=request.last,
-                    reason=str(error),
-                )
+    try:
+        async for record in consumer:
+            request = _read(record.value, record.offset)
+            if request is not None and request.chain == feed.outlet.chain:
+                await _try_to_answer(feed, request)
+    except KafkaError as error:
+        raise Transient(f"block requests can't be read from Kafka: {error!r}") from error
+
+
+async def _try_to_answer(feed: Feed, request: BlockRequest) -> None:
+    found = log.bind(chain=request.chain, first=request.first, last=request.last)
+    try:
+        found.info("block request answered", blocks=await answer(feed, request))
+    except DeliveryFailed:
+        raise
+    except SigstreamError as error:
+        found.warning("block request not answered", reason=str(error))
 
 
 async def answer(feed: Feed, request: BlockRequest) -> int:
@@ -63,26 +83,6 @@ async def _hashes(feed: Feed, request: BlockRequest) -> list[str]:
         found.append(header.hash)
         parent = header.previousblockhash
     return found[::-1]
-
-
-async def requests(settings: Settings, chain: str) -> AsyncGenerator[BlockRequest, None]:
-    """Requests for the chain as they come; what is none is logged. Raises Transient."""
-    tp = TopicPartition(settings.topic("block-requests"), 0)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.need_kafka(), client_id="sigstream-requests", enable_auto_commit=False
-    )
-    try:
-        await consumer.start()
-        consumer.assign([tp])
-        await consumer.seek_to_end(tp)
-        async for record in consumer:
-            request = _read(record.value, record.offset)
-            if request is not None and request.chain == chain:
-                yield request
-    except KafkaError as error:
-        raise Transient(f"block requests can't be read from Kafka: {error!r}") from error
-    finally:
-        await consumer.stop()
 
 
 def _read(value: bytes | None, offset: int) -> BlockRequest | None:

@@ -11,6 +11,10 @@ NOT_FOUND = -5
 OUT_OF_RANGE = -8
 """No block at this height."""
 IN_WARMUP = -28
+HTTP_NOT_FOUND = 404
+"""Esplora's way to say either of the two."""
+PASSING = frozenset({NOT_FOUND, OUT_OF_RANGE, HTTP_NOT_FOUND})
+"""What a reorganisation may cause between two requests."""
 NO_SUCH_METHOD = -32601
 
 UNAUTHORIZED, FORBIDDEN, UNAVAILABLE = 401, 403, 503

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.errors import ConfigurationError, NodeRefused, Terminal, Transient
 from app.model.block import BlockHeader
 from app.model.wire import decode
-from app.sources.core_errors import too_high
+from app.sources.core_errors import HTTP_NOT_FOUND, too_high
 from app.sources.esplora_block import EsploraBlock, EsploraTx, block_of
 from app.sources.node import Tip
 from app.sources.pace import Pace
@@ -23,7 +23,7 @@ T = TypeVar("T")
 TXS_A_PAGE = 25
 """Esplora's own, not to be asked for otherwise."""
 REQUESTS_IN_FLIGHT = 4
-TOO_MANY_REQUESTS, NOT_FOUND = 429, 404
+TOO_MANY_REQUESTS = 429
 
 _BLOCK = msgspec.json.Decoder(EsploraBlock)
 _TXS = msgspec.json.Decoder(list[EsploraTx])
@@ -113,7 +113,7 @@ class Esplora:
             raise Transient(f"{self.url} limits requests (429: {body}): lower --rate, or ask an own server")
         if status >= 500:
             raise Transient(f"{self.url} fails with HTTP {status} ({body}): try again later")
-        if status == NOT_FOUND:
+        if status == HTTP_NOT_FOUND:
             raise NodeRefused(
                 f"{self.url} has no {path} (404: {body}): check --url (its path ends with /api on public "
                 "servers) and the height",

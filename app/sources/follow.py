@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from app.errors import NodeRefused, Transient
+from app.sources.core_errors import PASSING
 from app.sources.feed import Feed
 
 log = structlog.get_logger()
@@ -21,7 +22,9 @@ async def follow(feed: Feed, first: int, *, every_s: float, wake: asyncio.Event)
             await catch_up(feed, first)
         except Transient as error:
             log.warning("the node can't be followed now", chain=feed.outlet.chain, reason=str(error))
-        except NodeRefused as error:  # a reorganisation took away what was asked for; the next look tells
+        except NodeRefused as error:
+            if error.code not in PASSING:
+                raise
             log.warning("the chain changed while it was read", chain=feed.outlet.chain, reason=str(error))
         await _wait(wake, every_s)
 

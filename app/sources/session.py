@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from app.config import Settings
 from app.errors import ConfigurationError, SigstreamError
 from app.model.keys import canonical_symbol
-from app.sources.block_requests import answer_requests
+from app.sources.block_requests import answer_requests, hear_requests
 from app.sources.feed import Feed
 from app.sources.follow import follow
 from app.sources.ingest import BlockProducer
@@ -73,9 +73,10 @@ async def run_session(
         if not wanted.follow:
             await feed.advance(first, last)
             return
-        following = follow(feed, first, every_s=wanted.every_s, wake=wake or asyncio.Event())
-        requests = answer_requests(settings, feed)
-        await _together([following, requests, *(side(feed) for side in sides)])
+        async with hear_requests(settings) as requests:
+            following = follow(feed, first, every_s=wanted.every_s, wake=wake or asyncio.Event())
+            answering = answer_requests(requests, feed)
+            await _together([following, answering, *(side(feed) for side in sides)])
 
 
 async def _range(node: Node, wanted: Wanted, known: dict[int, str], watch: Watch) -> tuple[int, int]:
