@@ -3,7 +3,7 @@
 import pytest
 
 from app.chain.extract import extract
-from app.processors.history import History
+from app.processors.history import History, Past
 from app.processors.registry import ProcessorConfig, make_processors
 from app.processors.run import Ran, run_processors
 from app.sources.simulator import CHAIN, simulate
@@ -12,7 +12,8 @@ from app.sources.simulator import CHAIN, simulate
 def run(blocks: int, **params: float) -> Ran:
     """The last of some simulated blocks, after all those before it."""
     processors = make_processors({"batching": ProcessorConfig(params=params)})
-    ran, pasts = None, []
+    ran: Ran | None = None
+    pasts: list[Past] = []
     for value in simulate(blocks, seed=1, start_height=880_000):
         features = extract(value, chain=CHAIN, isolated=False)
         ran = run_processors(processors, features, History(pasts), version=1, correlation_id=None)
