@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.chain.extract import extract, feerate_percentiles, subsidy_sat
 from app.labels.registry import builtin_labels
-from app.model.features import BlockFeatures, Shape, ShapeSum
+from app.model.features import FEATURES_DECODER, BlockFeatures, Shape, ShapeSum
 from app.sources.files import read_block_file
 from app.sources.simulator import CHAIN, simulate
 from tests.support import getblockstats as core
@@ -68,6 +69,12 @@ def test_figures_are_those_of_getblockstats(value: bytes) -> None:
     assert found.subsidy_sat == stats["subsidy"]
     assert [int(rate) for rate in found.feerate_percentiles] == stats["feerate_percentiles"]
     assert (found.completeness, found.fee_completeness, found.age_completeness) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("value", BLOCKS)
+def test_features_survive_the_wire(value: bytes) -> None:
+    found = extract(value, chain=CHAIN, isolated=False, labels=builtin_labels())
+    assert FEATURES_DECODER.decode(msgspec.json.encode(found)) == found
 
 
 @pytest.mark.parametrize("value", BLOCKS)
