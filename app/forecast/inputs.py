@@ -6,13 +6,13 @@ are as usual, logarithmic where they are far above. All rates are seen relative 
 """
 
 from collections.abc import Sequence
-from math import expm1, isfinite, log, log1p
+from math import expm1, log, log1p
 
 import msgspec
 
 from app.forecast.averages import follow, weight_of
 from app.forecast.scores import volatility
-from app.model.block import MAX_BLOCK_WEIGHT
+from app.model.block import MAX_BLOCK_WEIGHT, MAX_MONEY_SAT
 from app.model.features import BlockFeatures
 
 MEASURED = (1, 2, 3)
@@ -73,9 +73,9 @@ class Inputs(msgspec.Struct, frozen=True):
 
 
 def has_rates(features: BlockFeatures) -> bool:
-    """Whether the block says anything of fee rates: five percentiles, finite and not negative."""
+    """Whether the block says anything of fee rates: five percentiles, of what there is of money."""
     rates = features.feerate_percentiles
-    return len(rates) == 5 and all(isfinite(rate) and rate >= 0.0 for rate in rates)
+    return len(rates) == 5 and all(0.0 <= rate <= MAX_MONEY_SAT for rate in rates)
 
 
 def look(seen: Seen | None, features: BlockFeatures, half_lives: Sequence[float]) -> tuple[Seen, Inputs]:

@@ -148,20 +148,28 @@ class Model:
         """
         if not look_at.has_rates(features):
             return Step(_wait(state, features.height + 1), None)
-        scores, scored, means = None, state.scored if state else 0, state.means if state else []
-        weights, squares = (state.weights, state.squares) if state else (None, None)
-        if state is not None and state.pending.height == features.height:
-            actuals = outcomes(features, state.seen.rates[MEDIAN])
-            scores, means = self._score(state, actuals)
-            scored += 1
-            weights, squares = self._learn(state, actuals)
-        seen, inputs = look_at.look(state.seen if state else None, features, self._half_lives)
-        weights = weights or [[0.0] * len(inputs.values) for _ in TARGETS]
-        squares = squares or [SMALLEST_SQUARE] * len(inputs.values)
-        raw = _forecast(weights, inputs)
-        pending = Pending(features.height + 1, _in_order(raw), raw, inputs)
-        after = State(self._parameters.layout, seen, weights, squares, pending, scored, means)
+        if state is None or state.pending.height != features.height:
+            after = self._look(state, features)
+            return Step(after if _finite(after) else _wait(state, features.height + 1), None)
+        actuals = outcomes(features, state.seen.rates[MEDIAN])
+        scores, means = self._score(state, actuals)
+        weights, squares = self._learn(state, actuals)
+        taught = msgspec.structs.replace(
+            state, weights=weights, squares=squares, scored=state.scored + 1, means=means
+        )
+        after = self._look(taught, features)
         return Step(after if _finite(after) else _wait(state, features.height + 1), scores)
+
+    def _look(self, state: State | None, features: BlockFeatures) -> State:
+        """With the block seen, and forecasts of the next one."""
+        seen, inputs = look_at.look(state.seen if state else None, features, self._half_lives)
+        if state is None:
+            weights = [[0.0] * len(inputs.values) for _ in TARGETS]
+            squares = [SMALLEST_SQUARE] * len(inputs.values)
+            pending = _pending(features.height + 1, weights, inputs)
+            return State(self._parameters.layout, seen, weights, squares, pending)
+        pending = _pending(features.height + 1, state.weights, inputs)
+        return msgspec.structs.replace(state, seen=seen, pending=pending)
 
     def _score(self, state: State, actuals: list[float]) -> tuple[Scores, Means]:
         forecasts, last = state.pending.forecasts, _same(state.seen)
@@ -208,6 +216,11 @@ def _same(seen: Seen) -> list[float]:
     return [shown[target.which] for target in TARGETS]
 
 
+def _pending(height: int, weights: Sequence[Sequence[float]], inputs: Inputs) -> Pending:
+    raw = _forecast(weights, inputs)
+    return Pending(height, _in_order(raw), raw, inputs)
+
+
 def _forecast(weights: Sequence[Sequence[float]], inputs: Inputs) -> list[float]:
     return [
         inputs.volatility(predict(own, inputs.values))
@@ -230,7 +243,8 @@ def _wait(state: State | None, height: int) -> State | None:
 
 
 def _finite(state: State) -> bool:
-    numbers = [*state.squares, *state.pending.forecasts, *state.means, *state.pending.inputs.values]
+    inputs = state.pending.inputs
+    numbers = [*state.squares, *state.pending.raw, *state.means, *inputs.values, *inputs.bases, inputs.scale]
     for row in (*state.weights, *state.seen.means):
         numbers += row
     return all(map(isfinite, numbers))
