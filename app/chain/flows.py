@@ -65,7 +65,7 @@ def flows_of(txs: Sequence[Tx], height: int, labels: Labels = NO_LABELS) -> Flow
     known = labels.by_address
     ledger = Ledger(labels)
     ledger.add(txs[0], height, frozenset())
-    coin_blocks = aged = old = ageless = all_spent = all_paid = 0
+    coin_blocks = unaged = old = ageless = all_spent = all_paid = 0
     for tx in txs[1:]:
         spent = paid = moved = missing = 0
         labelled = False
@@ -80,11 +80,11 @@ def flows_of(txs: Sequence[Tx], height: int, labels: Labels = NO_LABELS) -> Flow
             born = prevout.height
             if born is None:
                 ageless += 1
+                unaged += value
             else:
                 age = height - born
                 if age < 0:
                     raise _too_young(tx, height, born)
-                aged += value
                 coin_blocks += value * age
                 if age > YEAR_BLOCKS:
                     old += value
@@ -129,7 +129,7 @@ def flows_of(txs: Sequence[Tx], height: int, labels: Labels = NO_LABELS) -> Flow
     flows.inputs = sum([len(tx.vin) for tx in txs[1:]])
     flows.inputs_ageless = ageless
     flows.spent_sat, flows.paid_sat = all_spent, all_paid
-    flows.aged_sat, flows.old_spent_sat, flows.coin_blocks_sat = aged, old, coin_blocks
+    flows.aged_sat, flows.old_spent_sat, flows.coin_blocks_sat = all_spent - unaged, old, coin_blocks
     flows.entities, flows.top_exchange_inflows_sat = ledger.result(), ledger.top_exchange_inflows()
     return flows
 
