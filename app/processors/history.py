@@ -1,6 +1,8 @@
 """What processors see of the blocks before theirs, on their own branch."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -58,7 +60,18 @@ class History:
     def values(self, name: str, blocks: int = WINDOW) -> list[float]:
         """Values of the signal `name` in the last `blocks` blocks, oldest first; blocks without it are
         left out."""
+        if blocks == WINDOW:
+            return self._columns.get(name, [])
         return [past.values[name] for past in self.pasts[-blocks:] if name in past.values]
+
+    @cached_property
+    def _columns(self) -> dict[str, list[float]]:
+        """By name, once for all signals of a block."""
+        columns: defaultdict[str, list[float]] = defaultdict(list)
+        for past in self.pasts[-WINDOW:]:
+            for name, value in past.values.items():
+                columns[name].append(value)
+        return columns
 
     def traces(self, processor: str, blocks: int = WINDOW) -> list[Any]:
         """What the processor left with each of the last `blocks` blocks, oldest first."""
