@@ -13,6 +13,7 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     NotCoordinatorForGroupError,
+    for_code,
 )
 
 from app.config import Settings
@@ -79,8 +80,15 @@ class Reader:
         One group a request: aiokafka 0.14.0 reads version 3 of the answer as version 2, and from the
         second group on finds nonsense (tests/integration/cli/test_cli_status.py).
         """
-        described = (await _patiently(lambda: self._admin.describe_consumer_groups([name])))[0].groups[0]
+        described = await _patiently(lambda: self._described(name))
         return described[2], len(described[5])
+
+    async def _described(self, name: str) -> Any:
+        """Raises what the answer says: a broker whose first group this is has no coordinator for a moment."""
+        described = (await self._admin.describe_consumer_groups([name]))[0].groups[0]
+        if described[0]:
+            raise for_code(described[0])(name)
+        return described
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """Offsets that the group has committed."""

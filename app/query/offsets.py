@@ -6,7 +6,7 @@ from app.config import Settings
 from app.query.kafka import Reader
 from app.streaming.topics import pipeline_topics
 
-READS = {"blocks": ("blocks", "block-features"), "dedupe": ("signals.raw",)}
+READS = {"blocks": ("blocks", "block-features", "mempool"), "dedupe": ("signals.raw",)}
 """Stage -> topics that its group reads; sinks read `signals`."""
 LAST = {"receipts": ("signals", "signals.persisted")}
 """The same for the stage that answers behind the sinks."""

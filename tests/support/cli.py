@@ -10,7 +10,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from app.config import Settings, settings
+from app.config import Settings, settings, variables
 from app.main import app
 
 
@@ -23,10 +23,7 @@ class Cli:
 
     def use(self, config: Settings) -> None:
         """From now on with these settings."""
-        for field, value in config.model_dump(exclude_unset=True).items():
-            if value is not None:
-                text = ",".join(value) if isinstance(value, tuple) else str(value)
-                self.environment[f"SIGSTREAM_{field.upper()}"] = text
+        self.environment.update(variables(config))
 
     def __call__(self, *arguments: str | Path) -> Result:
         """Run `sigstream ARGUMENTS`; what the command did not expect is raised."""
