@@ -84,7 +84,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def product_worker(settings: Settings, *name: str) -> tuple[list[str], Path, dict[str, str]]:
     """Arguments of `running` for `sigstream worker NAME ...`."""
     command = [sys.executable, "-P", "-m", "app.main", "worker", *name]
-    return command, settings.data_dir, worker_environment(settings)
+    return command, settings.data_dir, worker_environment(settings, 0)
 
 
 def program(file: str, *arguments: object) -> list[str]:
