@@ -6,12 +6,16 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
 
 SERVERS_FILE = "servers.json"
 """Written into `data_dir` by `sigstream up`: addresses of the embedded servers, in settings' names."""
+
+EXAMPLE = """'{"whale": {"tiers_btc": [50, 500]}}'"""
+"""Of `processor_params`, as a shell or a .env file takes it."""
 
 
 class Settings(BaseSettings):
@@ -81,7 +85,7 @@ class Settings(BaseSettings):
     )
     """Processors that compute signals from blocks, comma separated; entry points of the group
     `sigstream.processors`."""
-    processor_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    processor_params: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(default_factory=dict)
     """Parameters by processor, JSON: `{"whale": {"tiers_btc": [50, 500]}}`."""
     processor_budget_s: PositiveFloat = 1.0
     """A processor's time for one block; one that takes longer is left out."""
@@ -114,6 +118,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("processor_params", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        # Decoded here and not by pydantic-settings 2, whose SettingsError says neither the variable nor
+        # what it held (tests/unit/test_config.py).
+        try:
+            found = orjson.loads(value) if isinstance(value, str) else value
+        except orjson.JSONDecodeError as error:
+            raise _no_object(f"not JSON ({error})") from None
+        if not isinstance(found, dict):
+            raise _no_object("no JSON object")
+        return found
 
     @property
     def required_sinks(self) -> tuple[str, ...]:
@@ -148,6 +165,12 @@ class Settings(BaseSettings):
             f"no Kafka: SIGSTREAM_KAFKA is not set and no embedded servers run on {self.data_dir}/: "
             "start `sigstream up` in another terminal, or set SIGSTREAM_KAFKA=host:port"
         )
+
+
+def _no_object(what: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "json_object", "{what}: write an object by processor, {example}", {"what": what, "example": EXAMPLE}
+    )
 
 
 def variables(settings: Settings) -> dict[str, str]:
