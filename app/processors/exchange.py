@@ -7,7 +7,7 @@ from app.labels.registry import Kind
 from app.model.features import BlockFeatures, EntityFlow
 from app.processors.base import Metric, Output, saturating
 from app.processors.history import WINDOW, History
-from app.processors.parameters import positive, window_of
+from app.processors.parameters import positive, whole, window_of
 from app.processors.subjects import btc, label_quality, labelled, largest, of_kind, subject
 
 UNUSUAL_FULL = 5.0
@@ -36,7 +36,7 @@ class ExchangeProcessor:
     def __init__(self, *, half_btc: float = 500.0, window: int = WINDOW, most: int = 100) -> None:
         self._half_btc = positive("half_btc", half_btc)
         self._window = window_of("window", window)
-        self._most = int(positive("most", most))
+        self._most = whole("most", most)
 
     def process(self, features: BlockFeatures, history: History | None) -> Output:
         """Flows by exchange and of all, whale ratio, unusual net flow."""

@@ -10,6 +10,13 @@ def positive(name: str, value: float) -> float:
     return value
 
 
+def whole(name: str, value: int) -> int:
+    """`value`, when it is a whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is {value!r}: give a whole number above 0")
+    return value
+
+
 def window_of(name: str, value: int) -> int:
     """`value`, when it is a number of blocks that history has."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:

@@ -4,7 +4,7 @@ from app.labels.registry import Kind
 from app.model.features import BlockFeatures, EntityFlow
 from app.processors.base import Metric, Output, saturating
 from app.processors.history import History
-from app.processors.parameters import positive
+from app.processors.parameters import positive, whole
 from app.processors.subjects import btc, largest, of_kind, subject
 
 
@@ -24,7 +24,7 @@ class TreasuryProcessor:
 
     def __init__(self, *, half_btc: float = 1000.0, most: int = 100) -> None:
         self._half_btc = positive("half_btc", half_btc)
-        self._most = int(positive("most", most))
+        self._most = whole("most", most)
 
     def process(self, features: BlockFeatures, history: History | None) -> Output:
         """Balance changes by owner; old coins spent, of all and by owner."""

@@ -1,5 +1,7 @@
 """Flows of exchanges, by exchange and of all."""
 
+from typing import Any
+
 import pytest
 
 from app.processors.exchange import ExchangeProcessor
@@ -81,7 +83,9 @@ def test_names_that_no_key_may_hold() -> None:
     assert all(name.isascii() and "|" not in name and len(name) < 100 for name in names)
 
 
-@pytest.mark.parametrize("params", [{"half_btc": 0}, {"window": -1}, {"most": 0}])
-def test_parameters_that_can_not_be(params: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "params", [{"half_btc": 0}, {"window": -1}, {"most": 0}, {"most": 0.5}, {"most": 2.0}, {"most": True}]
+)
+def test_parameters_that_can_not_be(params: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(params))):
         ExchangeProcessor(**params)

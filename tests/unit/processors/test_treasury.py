@@ -1,5 +1,7 @@
 """Balance changes of treasuries, and old coins."""
 
+from typing import Any
+
 import pytest
 
 from app.processors.treasury import TreasuryProcessor
@@ -41,3 +43,9 @@ def test_a_block_without_treasuries() -> None:
 def test_parameters_that_can_not_be() -> None:
     with pytest.raises(ValueError, match="half_btc is 'much'"):
         TreasuryProcessor(half_btc="much")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("most", [0, 0.5, 2.0, True, float("inf")])
+def test_owners_come_in_whole_numbers(most: Any) -> None:
+    with pytest.raises(ValueError, match=f"most is {most}: give a whole number above 0"):
+        TreasuryProcessor(most=most)
