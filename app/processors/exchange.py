@@ -1,6 +1,7 @@
 """Coins that go to exchanges and come from them."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from app.chain.window import robust_z
 from app.labels.registry import Kind
@@ -12,6 +13,14 @@ from app.processors.subjects import btc, label_quality, labelled, largest, of_ki
 
 UNUSUAL_FULL = 5.0
 """Deviations of the net flow at which its score is 1, or -1."""
+
+
+class _Sums(NamedTuple):
+    """Of one exchange, or of all."""
+
+    inflow: Metric
+    outflow: Metric
+    net: Metric
 
 
 class ExchangeProcessor:
@@ -44,22 +53,23 @@ class ExchangeProcessor:
             return Output([])
         flows = of_kind(features, Kind.EXCHANGE)
         quality = label_quality(flows, _volume) * features.completeness
-        metrics = [*self._totals(flows, quality), *_whale_ratio(features, flows, quality)]
+        totals = self._totals(flows, quality)
+        metrics = [*totals, *_whale_ratio(features, flows, quality)]
         if history is not None:
-            metrics += self._unusual(metrics[2], history)
+            metrics += self._unusual(totals.net, history)
         for flow in largest(flows, _volume, self._most):
             metrics += self._of(flow, features)
         return Output(metrics)
 
-    def _totals(self, flows: list[EntityFlow], quality: float) -> list[Metric]:
+    def _totals(self, flows: list[EntityFlow], quality: float) -> _Sums:
         inflow, outflow = sum(f.inflow_sat for f in flows), sum(f.outflow_sat for f in flows)
         known = {
             "exchanges": len(flows),
             "internal_btc": btc(sum(flow.internal_in_sat for flow in flows)),
         }
-        return self._three("", inflow, outflow, inflow - outflow, quality, known)
+        return self._sums("", inflow, outflow, inflow - outflow, quality, known)
 
-    def _of(self, flow: EntityFlow, features: BlockFeatures) -> list[Metric]:
+    def _of(self, flow: EntityFlow, features: BlockFeatures) -> _Sums:
         known = {
             "inflow_txs": flow.inflow_txs,
             "internal_in_btc": btc(flow.internal_in_sat),
@@ -68,19 +78,18 @@ class ExchangeProcessor:
         }
         quality = flow.confidence * features.completeness
         net, name = flow.balance_change_sat, ":" + subject(flow.entity)
-        return self._three(name, flow.inflow_sat, flow.outflow_sat, net, quality, known)
+        return self._sums(name, flow.inflow_sat, flow.outflow_sat, net, quality, known)
 
-    def _three(
+    def _sums(
         self, suffix: str, inflow: int, outflow: int, net: int, quality: float, known: Mapping[str, object]
-    ) -> list[Metric]:
+    ) -> _Sums:
         gross = max(inflow + outflow, abs(net))
-        return [
-            self._flow("inflow", suffix, inflow, quality, known),
-            self._flow("outflow", suffix, outflow, quality, known),
-            Metric(
-                f"exchange.netflow_btc{suffix}", btc(net), net / gross if gross else 0.0, quality, dict(known)
-            ),
-        ]
+        share = net / gross if gross else 0.0
+        return _Sums(
+            inflow=self._flow("inflow", suffix, inflow, quality, known),
+            outflow=self._flow("outflow", suffix, outflow, quality, known),
+            net=Metric(f"exchange.netflow_btc{suffix}", btc(net), share, quality, dict(known)),
+        )
 
     def _flow(
         self, metric: str, suffix: str, sat: int, quality: float, known: Mapping[str, object]
