@@ -7,7 +7,7 @@ import orjson
 import structlog
 
 from app.chain.extract import extract
-from app.config import settings
+from app.config import Settings
 from app.labels.files import load_labels
 from app.model.signal import Signal
 from app.processors.registry import enabled_processors
@@ -17,15 +17,15 @@ from app.sources.files import read_block_file
 log = structlog.get_logger()
 
 
-def report(path: Path, *, chain: str = "BTC") -> dict[str, object]:
+def report(settings: Settings, path: Path, *, chain: str = "BTC") -> dict[str, object]:
     """Figures and signals of a block file, computed as for an isolated block, so without any window.
 
     Amounts in satoshi, fee rates in sat/vB; owners by the labels of the settings. Raises what
     `read_block_file`, `load_labels` and `extract` raise.
     """
-    labels = load_labels(settings().labels).labels
+    labels = load_labels(settings.labels).labels
     features = extract(read_block_file(path), chain=chain, isolated=True, labels=labels)
-    ran = run_processors(enabled_processors(settings()), features, None, version=0, correlation_id=None)
+    ran = run_processors(enabled_processors(settings), features, None, version=0, correlation_id=None)
     for name, error in ran.failures.items():
         log.error("processor failed", processor=name, error=str(error))
     batch = ran.batch

@@ -16,16 +16,16 @@ from app.features_report import report
 def show_features(settings: Settings, path: Path, *, as_json: bool) -> None:
     """Print a block's figures and signals. Raises ConfigurationError or ContractError for a bad file."""
     quiet_logging(settings)
-    found = _report(path)
+    found = _report(settings, path)
     if as_json:
         print_json(found)
         return
     out().print(Group(_figures(path, found), _signals(found["signals"])))
 
 
-def _report(path: Path) -> Any:
+def _report(settings: Settings, path: Path) -> Any:
     try:
-        return report(path)
+        return report(settings, path)
     except ContractError as error:
         if str(path) in str(error):
             raise

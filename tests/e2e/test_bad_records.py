@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.config import Settings
 from app.features_report import report
 from app.model.keys import partition_of
 from app.sources.files import read_block_file
@@ -44,13 +45,13 @@ STAGES = {"blocks": "blocks", "signals.raw": "dedupe"}
 async def test_bad_records_become_dead_letters_and_a_good_one_behind_them_is_stored(
     pipe: View, topic: str
 ) -> None:
-    key, value, provider, headers = good_record(topic)
+    key, value, provider, headers = good_record(pipe.settings, topic)
     partition = partition_of(key, len(pipe.kafka.partitions(topic)))
     sent = {}
     for name, (bad, _) in BAD[topic].items():
         sent[name] = await pipe.send(topic, bad, f"bad/{name}".encode(), partition, f"id of {name}")
     await pipe.send(topic, value, key, partition, headers=headers)
-    signals = batch_key_of(topic)
+    signals = batch_key_of(pipe.settings, topic)
     await pipe.until_settled(signals)
     await pipe.at_rest()
 
@@ -84,21 +85,21 @@ def texts(letter: Record) -> dict[str, str]:
     }
 
 
-def good_record(topic: str) -> tuple[bytes, bytes, str, list[tuple[str, bytes]]]:
+def good_record(settings: Settings, topic: str) -> tuple[bytes, bytes, str, list[tuple[str, bytes]]]:
     """Key, value, provider of the signals it leads to, headers."""
     if topic == "blocks":
         headers = [("chain", CHAIN.encode()), ("isolated", b"1")]
         return b"good", read_block_file(BLOCK), "sigstream", headers
     value = {"provider": "tidy", "symbol": "SPY", "ts": TS, "signals": [{"name": "good", "value": 1.0}]}
-    return batch_key_of(topic), msgspec.json.encode(value), "tidy", []
+    return batch_key_of(settings, topic), msgspec.json.encode(value), "tidy", []
 
 
 TS = "2024-03-01T14:30:00.000000Z"
 
 
-def batch_key_of(topic: str) -> bytes:
+def batch_key_of(settings: Settings, topic: str) -> bytes:
     """Of the signals that the good record leads to."""
     if topic == "blocks":
-        said: Any = report(BLOCK)
+        said: Any = report(settings, BLOCK)
         return f"sigstream|{CHAIN}|{said['ts']}".encode()
     return f"tidy|SPY|{TS}".encode()

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from app.config import Settings
 from app.features_report import report
 from app.model.receipt import Outcome
 from app.model.signal import BATCH_DECODER
@@ -22,9 +23,9 @@ PROVIDER = "sigstream"
 class Expected:
     """What must be stored of a block, by what `sigstream features` says of its file."""
 
-    def __init__(self, height: int) -> None:
+    def __init__(self, settings: Settings, height: int) -> None:
         self.file = BLOCKS / f"{height}.json.zst"
-        said: Any = report(self.file)
+        said: Any = report(settings, self.file)
         self.hash = said["hash"].encode()
         self.ts = said["ts"]
         self.key = f"{PROVIDER}|BTC|{self.ts}".encode()
@@ -41,7 +42,7 @@ async def ingest(pipe: View, *files: Path) -> None:
 
 
 async def test_a_block_sent_three_times_is_stored_once(pipe: View) -> None:
-    block = Expected(757739)
+    block = Expected(pipe.settings, 757739)
     await ingest(pipe, block.file)
     await pipe.until_settled(block.key)
     await ingest(pipe, block.file, block.file)
@@ -68,7 +69,7 @@ async def test_a_block_sent_three_times_is_stored_once(pipe: View) -> None:
 
 
 async def test_a_block_s_correlation_id_is_on_everything_it_causes(pipe: View) -> None:
-    block = Expected(150013)
+    block = Expected(pipe.settings, 150013)
     await ingest(pipe, block.file)
     await pipe.until_settled(block.key)
 
