@@ -11,6 +11,7 @@ import stamina
 
 from app.config import Settings
 from app.errors import ConfigurationError, Terminal, Transient
+from app.sources.address import checked_url
 from app.sources.core_errors import RpcError, of_error, of_status, unreachable
 
 T = TypeVar("T")
@@ -33,7 +34,11 @@ class CoreRpc:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.url = _checked(settings.core_url)
+        self.url = checked_url(
+            "SIGSTREAM_CORE_URL",
+            settings.core_url,
+            login="put them into SIGSTREAM_CORE_USER and SIGSTREAM_CORE_PASSWORD",
+        )
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(settings.core_timeout_s, connect=5.0), trust_env=False
         )
@@ -127,21 +132,3 @@ def _result(reply: Reply[T], method: str) -> T:
             f"the node answers {method} with null: it is no Bitcoin Core; check SIGSTREAM_CORE_URL"
         )
     return reply.result
-
-
-def _checked(url: str) -> str:
-    """The address, when it can be shown to anybody."""
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(
-            f"SIGSTREAM_CORE_URL is no address ({error}): write http://host:port"
-        ) from None
-    if parts.userinfo:
-        raise ConfigurationError(
-            "SIGSTREAM_CORE_URL holds a user or a password, which would be shown in messages: put them into "
-            "SIGSTREAM_CORE_USER and SIGSTREAM_CORE_PASSWORD"
-        )
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise ConfigurationError(f"SIGSTREAM_CORE_URL is {url!r}: write http://host:port")
-    return url

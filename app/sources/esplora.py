@@ -1,6 +1,7 @@
 """An Esplora server (blockstream/electrs and what speaks like it) as the source of blocks."""
 
 import asyncio
+import re
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -9,9 +10,10 @@ import msgspec
 import stamina
 
 from app.config import Settings
-from app.errors import ConfigurationError, NodeRefused, Terminal, Transient
+from app.errors import NodeRefused, Terminal, Transient
 from app.model.block import BlockHeader
 from app.model.wire import decode
+from app.sources.address import checked_url
 from app.sources.core_errors import HTTP_NOT_FOUND, too_high
 from app.sources.esplora_block import EsploraBlock, EsploraTx, block_of
 from app.sources.node import Tip
@@ -24,6 +26,8 @@ TXS_A_PAGE = 25
 """Esplora's own, not to be asked for otherwise."""
 REQUESTS_IN_FLIGHT = 4
 TOO_MANY_REQUESTS = 429
+HEIGHT = re.compile("[0-9]{1,10}")
+HASH = re.compile("[0-9a-f]{64}")
 
 _BLOCK = msgspec.json.Decoder(EsploraBlock)
 _TXS = msgspec.json.Decoder(list[EsploraTx])
@@ -37,7 +41,7 @@ class Esplora:
     """
 
     def __init__(self, settings: Settings, url: str, pace: Pace) -> None:
-        self.url = _checked(url)
+        self.url = checked_url("--url", url, write="https://host/api")
         self._retry_s = settings.source_retry_s
         self._pace = pace
         self._slots = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
@@ -61,13 +65,12 @@ class Esplora:
 
     async def tip(self) -> Tip:
         """The end of the best chain now."""
-        height = int(await self._text("/blocks/tip/height"))
-        return Tip(height, await self._text(f"/block-height/{height}"))
+        height = int(await self._text("/blocks/tip/height", HEIGHT, "block height"))
+        return Tip(height, await self._hash(height))
 
     async def hashes(self, first: int, last: int) -> list[str]:
         """Hashes of the best chain."""
-        heights = range(first, last + 1)
-        return await asyncio.gather(*(self._text(f"/block-height/{height}") for height in heights))
+        return await asyncio.gather(*(self._hash(height) for height in range(first, last + 1)))
 
     async def header(self, block_hash: str) -> BlockHeader:
         """A block's header."""
@@ -85,8 +88,18 @@ class Esplora:
         body = await self._get(f"/block/{block_hash}/txs/{start}")
         return decode(_TXS, body, f"Esplora's /block/{block_hash}/txs/{start}")
 
-    async def _text(self, path: str) -> str:
-        return (await self._get(path)).decode().strip()
+    async def _hash(self, height: int) -> str:
+        return await self._text(f"/block-height/{height}", HASH, "block hash")
+
+    async def _text(self, path: str, pattern: re.Pattern[str], what: str) -> str:
+        """Without /api in its address, a server may answer 200 with a page for people."""
+        text = (await self._get(path)).decode(errors="replace").strip()
+        if pattern.fullmatch(text) is None:
+            raise Terminal(
+                f"{self.url} answers {path} with {text[:40]!r}, which is no {what}: check --url, its path "
+                "ends with /api on public servers"
+            )
+        return text
 
     async def _get(self, path: str) -> bytes:
         tries = stamina.retry_context(
@@ -120,13 +133,3 @@ class Esplora:
                 status,
             )
         raise Terminal(f"{self.url} refuses {path} with HTTP {status} ({body}): check --url")
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(f"--url is no address ({error}): write https://host/api") from None
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise ConfigurationError(f"--url is {url!r}: write https://host/api")
-    return url.rstrip("/")

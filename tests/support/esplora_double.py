@@ -11,7 +11,7 @@ PAGE = 25
 
 
 class EsploraDouble(HttpDouble):
-    """`limited` requests are answered with 429 first."""
+    """`limited` requests are answered with 429 first; a `page` instead of anything else."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         super().__init__()
@@ -19,12 +19,15 @@ class EsploraDouble(HttpDouble):
         self.best = {block["height"]: block["hash"] for block in found}
         self.blocks = {block["hash"]: block for block in found}
         self.limited = 0
+        self.page: bytes | None = None
 
     def answer(self, path: str, body: bytes, authorization: str | None) -> Answer:
         self.note(path)
         if self.limited:
             self.limited -= 1
             return Answer(429, b"Too Many Requests", "text/plain")
+        if self.page is not None:
+            return Answer(200, self.page, "text/html")
         match path.strip("/").split("/"):
             case ["blocks", "tip", "height"]:
                 return _text(str(max(self.best)))

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from app.config import Settings
-from app.errors import ConfigurationError, NodeRefused, Terminal, Transient
+from app.errors import NodeRefused, Terminal, Transient
 from app.sources.esplora import Esplora
 from app.sources.feed import Feed
 from app.sources.ingest import BlockProducer
@@ -84,10 +84,19 @@ async def test_nobody_there_is_told() -> None:
             await client.tip()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:3000", "ftp://host", "http://host:port"])
-async def test_a_wrong_address_is_told(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="write https://host/api"):
-        Esplora(Settings(_env_file=None), url, Pace(None))
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Explorer</title>", b"", b"\xff\xfe", b"9" * 30])
+async def test_an_address_without_api_is_told(esplora: Esplora, server: EsploraDouble, page: bytes) -> None:
+    server.page = page
+    with pytest.raises(Terminal, match=r"no block height: check --url, its path ends with /api"):
+        await esplora.tip()
+    with pytest.raises(Terminal, match=r"no block hash: check --url, its path ends with /api"):
+        await esplora.hashes(900_000, 900_000)
+
+
+async def test_a_page_instead_of_a_hash_is_told(esplora: Esplora, server: EsploraDouble) -> None:
+    server.best[900_002] = "<!DOCTYPE html>"
+    with pytest.raises(Terminal, match=r"/block-height/900002 .*<!DOCTYPE html>.*no block hash"):
+        await esplora.tip()
 
 
 async def test_requests_keep_to_the_rate(server: EsploraDouble) -> None:
