@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from heapq import nlargest
 
+from app.chain.window import YEAR_BLOCKS
 from app.labels.registry import Kind, Labels
 from app.model.block import Tx
 from app.model.features import EntityFlow
 
-YEAR_BLOCKS = 52_560
-"""365 days of 144 blocks: older coins are old."""
 TOP = 10
 """Inflow transactions that are kept one by one."""
 

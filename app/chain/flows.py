@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.chain.entities import YEAR_BLOCKS, Ledger
+from app.chain.entities import Ledger
 from app.chain.shapes import MIN_INPUTS, shape_of
+from app.chain.window import YEAR_BLOCKS
 from app.errors import ContractError
 from app.labels.registry import NO_LABELS, Labels
 from app.model.block import MAX_MONEY_SAT, SATOSHI_PER_BTC, Tx, Vin, satoshi

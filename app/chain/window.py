@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from math import fsum, inf, isfinite
 
+YEAR_BLOCKS = 52_560
+"""365 days of 144 blocks: older coins are old, and sums over a year reach as far."""
 MIN_HISTORY = 10
 """Fewer values say nothing about what is usual."""
 MAD_TO_SIGMA = 1.4826

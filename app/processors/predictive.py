@@ -19,10 +19,9 @@ from app.forecast.model import (
 from app.model.features import BlockFeatures
 from app.processors.base import Metric, Output, saturating
 from app.processors.history import History
+from app.processors.mempool import FEERATE_HALF
 
 DEFAULTS = Parameters()
-FEERATE_HALF = 20.0
-"""sat/vB at which a fee rate's score is 0.5."""
 VOLATILITY_HALF = 0.5
 """Volatility at which a score is 0.5."""
 

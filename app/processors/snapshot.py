@@ -2,13 +2,12 @@
 
 from app.model.mempool import MempoolSnapshot
 from app.processors.base import Metric, saturating
+from app.processors.mempool import FEERATE_HALF
 
 BLOCK_VSIZE = 1_000_000
 """Virtual bytes in a block: 4,000,000 weight units, the limit of BIP 141."""
 BACKLOG_HALF = 5.0
 """Blocks of backlog at which its score is 0.5."""
-FLOOR_HALF = 20.0
-"""sat/vB at which the fee floor's score is 0.5."""
 
 
 def snapshot_metrics(snapshot: MempoolSnapshot) -> list[Metric]:
@@ -23,7 +22,7 @@ def snapshot_metrics(snapshot: MempoolSnapshot) -> list[Metric]:
     known = {"tx_count": snapshot.tx_count, "vsize": snapshot.vsize}
     return [
         Metric("mempool.backlog_blocks", waiting, saturating(waiting, BACKLOG_HALF), metadata=known),
-        Metric("mempool.fee_floor", floor, saturating(floor, FLOOR_HALF), metadata=known),
+        Metric("mempool.fee_floor", floor, saturating(floor, FEERATE_HALF), metadata=known),
     ]
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.chain.entities import YEAR_BLOCKS, Ledger, apportion
+from app.chain.entities import Ledger, apportion
+from app.chain.window import YEAR_BLOCKS
 from app.labels.registry import Kind, Labels, Owner
 from app.model.block import Prevout, ScriptPubKey, Tx, Vin, Vout
 from app.model.features import EntityFlow
