@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from app.chain.window import YEAR_BLOCKS
+
 WINDOW = 144
 """Blocks of a day: the window of most statistics."""
 MOST = 1008
 """Blocks of a week: the longest window of single blocks. `sums` reach further back."""
-YEAR = 52_560
+YEAR = YEAR_BLOCKS
 """Blocks of 365 days: as far as `sums` reach."""
 
 Totals = Mapping[str, int]
