@@ -15,7 +15,7 @@ from app.model.keys import canonical_symbol
 from app.model.wire import decode
 from app.query.kafka import Reader, open_reader
 from app.sources.files import headers_of, read_block_file
-from app.streaming.record import Record
+from app.streaming.record import TICK, Record, chain_of, is_isolated
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ def read_files(paths: Sequence[Path], heights: Heights, *, chain: str) -> list[B
                 found.append(extract(value, chain=chain, isolated=False))
         except ContractError as error:
             raise ContractError(f"{path}: {error}") from error
-    return chain_of(found)
+    return branch_of(found)
 
 
 def read_topic(
@@ -62,10 +62,10 @@ def read_topic(
     when Kafka does not answer, ConfigurationError when the topic does not exist.
     """
     symbol = canonical_symbol(chain)
-    return chain_of(asyncio.run(_read_topic(settings, topic, heights, symbol)))
+    return branch_of(asyncio.run(_read_topic(settings, topic, heights, symbol)))
 
 
-def chain_of(blocks: Iterable[BlockFeatures]) -> list[BlockFeatures]:
+def branch_of(blocks: Iterable[BlockFeatures]) -> list[BlockFeatures]:
     """One branch of the blocks, lowest first: from the highest block down by `previousblockhash`.
 
     Of two highest, the one that came first. Where a parent is not there, the branch goes on with the
@@ -129,17 +129,16 @@ def _block_of(topic: BlocksTopic, record: Record, heights: Heights, chain: str) 
 
 
 def _read_block(record: Record, heights: Heights, chain: str) -> BlockFeatures | None:
-    if record.headers.get("chain", b"BTC").decode(errors="replace") != chain:
+    if chain_of(record) != chain:
         return None
     height = record.header_int("height")
     if height is not None and height not in heights:
         return None
-    isolated = record.headers.get("isolated", b"") in (b"1", b"true")
-    return extract(record.value, chain=chain, isolated=isolated)
+    return extract(record.value, chain=chain, isolated=is_isolated(record))
 
 
 def _read_features(record: Record) -> BlockFeatures | None:
     """Records without a value, or with `tick` among their headers, are the pipeline's own."""
-    if not record.value or "tick" in record.headers:
+    if not record.value or TICK in record.headers:
         return None
     return decode(FEATURES_DECODER, record.value, "block features")

@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 
 from app.config import Settings
 from app.query.kafka import Reader, open_reader
-from app.streaming.record import Record
+from app.streaming.record import Record, chain_of, is_isolated
 
 TAIL = 16
 """Records read first from the end of each partition, and eight times more each time that none of them is
@@ -54,8 +54,8 @@ async def _without_value(reader: Reader, tp: TopicPartition, start: int, end: in
 
 
 def _counts(record: Record, chain: str) -> bool:
-    of_chain = record.headers.get("chain") == chain.encode()
-    return of_chain and bool(record.key) and _height(record) >= 0 and "isolated" not in record.headers
+    counts = bool(record.key) and _height(record) >= 0 and not is_isolated(record)
+    return counts and chain_of(record) == chain
 
 
 def _height(record: Record) -> int:

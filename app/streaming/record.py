@@ -15,6 +15,11 @@ PRODUCED_AT = "produced-at"
 ORIGIN_OFFSET = "origin-offset"
 REQUIRED_SINKS = "required-sinks"
 REKEYED = "rekeyed"
+CHAIN = "chain"
+ISOLATED = "isolated"
+TICK = "tick"
+"""Header of a record of `block-features` that says only that time has passed."""
+DEFAULT_CHAIN = "BTC"
 
 
 @dataclass(slots=True, frozen=True)
@@ -79,6 +84,17 @@ def of_aiokafka(found: Any) -> Record:
         found.value,
         dict(found.headers),
     )
+
+
+def chain_of(record: Record) -> str:
+    """Symbol of the chain that a record of `blocks` names; BTC where it names none."""
+    found = record.headers.get(CHAIN)
+    return DEFAULT_CHAIN if found is None else found.decode(errors="replace")
+
+
+def is_isolated(record: Record) -> bool:
+    """Whether a record of `blocks` is a single block out of context: header `isolated` is `1` or `true`."""
+    return record.headers.get(ISOLATED) in (b"1", b"true")
 
 
 def make_headers(correlation_id: str | None, **extra: str | int) -> Headers:

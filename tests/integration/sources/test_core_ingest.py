@@ -176,6 +176,15 @@ async def test_the_tail_of_the_topic_is_found_behind_other_chains(settings: Sett
     assert await sent_blocks(settings, "NOBODY") == {}
 
 
+async def test_headers_mean_here_what_they_mean_to_the_workers(settings: Settings) -> None:
+    """Without `chain` a block is of BTC; `isolated: 0` is not isolated."""
+    (value,) = simulate(1, seed=1, start_height=7)
+    height = ("height", b"7")
+    async with probe(settings) as found:
+        await found.send("blocks", [(b"hash", value, 0, [height, ("isolated", b"0")])])
+    assert await sent_blocks(settings, "BTC") == {7: "hash"}
+
+
 def test_an_export_of_bitcoin_etl(run: Cli, core: Settings, tmp_path: Path) -> None:
     blocks = [*REAL_BLOCKS, *simulate(3, seed=6, start_height=800_000)]
     files = write_export(tmp_path, blocks)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.backtest.blocks import Heights, chain_of
+from app.backtest.blocks import Heights, branch_of
 from tests.support.fee_market import block
 
 
@@ -12,7 +12,7 @@ def hashes(*blocks: tuple[str, int, str | None]) -> list[str]:
         msgspec.structs.replace(block(height, [1.0] * 5), hash=name, previousblockhash=parent)
         for name, height, parent in blocks
     ]
-    return [found.hash for found in chain_of(made)]
+    return [found.hash for found in branch_of(made)]
 
 
 def test_blocks_in_any_order_and_more_than_once() -> None:
