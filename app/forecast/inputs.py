@@ -6,7 +6,7 @@ are as usual, logarithmic where they are far above. All rates are seen relative 
 """
 
 from collections.abc import Sequence
-from math import expm1, log, log1p
+from math import expm1, fsum, log, log1p
 
 import msgspec
 
@@ -109,7 +109,7 @@ def _means(seen: Seen | None, values: list[float], half_lives: Sequence[float]) 
 
 
 def _scale(means: Sequence[Sequence[float]]) -> float:
-    return SCALE * sum(means[-1][: len(MEASURED)]) / len(MEASURED) + SMALLEST_SCALE
+    return SCALE * fsum(means[-1][: len(MEASURED)]) / len(MEASURED) + SMALLEST_SCALE
 
 
 def _inputs(seen: Seen, features: BlockFeatures, pause: float) -> Inputs:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from math import fsum
 
 from app.model.block import SATOSHI_PER_BTC
 from app.model.features import BlockFeatures, EntityFlow
@@ -43,7 +44,8 @@ def label_quality(flows: Sequence[EntityFlow], amount: Callable[[EntityFlow], in
     total = sum(weights)
     if not total:
         return 1.0
-    return min(1.0, sum(f.confidence * w for f, w in zip(flows, weights, strict=True)) / total)
+    # fsum: Python 3.12 rounds a sum of floats other than 3.11, and confidences must be the same bits.
+    return min(1.0, fsum(f.confidence * w for f, w in zip(flows, weights, strict=True)) / total)
 
 
 def largest(flows: Iterable[EntityFlow], amount: Callable[[EntityFlow], int], most: int) -> list[EntityFlow]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import permutations
 from math import inf, isfinite, nan
 from statistics import fmean
 
 import msgspec
 import pytest
 
+from app.forecast.inputs import look
 from app.forecast.model import FEERATE_P25, FEERATE_P50, FEERATE_P75, TARGETS, Model, Parameters, State
 from app.model.features import BlockFeatures
 from tests.support.fee_market import block, market, scaled
@@ -170,6 +172,12 @@ def test_numbers_stay_finite_whatever_comes() -> None:
             assert all(map(isfinite, state.pending.forecasts))
             # msgspec writes what is not finite as null.
             assert b"null" not in msgspec.json.encode(state)
+
+
+def test_means_are_added_up_to_the_last_bit() -> None:
+    """Python 3.11 and 3.12 round a `sum` of floats differently; forecasts of both must be the same."""
+    rates = permutations((0.1, 0.2, 0.3))
+    assert {look(None, block(1, [0.0, *order, 1.0]), [3.0])[1].scale for order in rates} == {0.5}
 
 
 @pytest.mark.parametrize(
