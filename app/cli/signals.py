@@ -9,13 +9,20 @@ from rich.table import Table
 from app.cli.console import out, print_json, quiet_logging, spinner
 from app.config import Settings
 from app.model.keys import write_ts
+from app.processors.confidence import bucket
 from app.query.signals import COLUMNS, Row, Wanted, canonical
 from app.query.stores import open_store
 
 NARROW = ("ts", "symbol", "name", "value")
-SHOWN = (*NARROW, "score", "provider", "signal_type", "block_height", "version")
-WIDE = 120
-"""Characters a line from which all of SHOWN fit."""
+WIDE = {
+    "score": 120,
+    "confidence": 120,
+    "provider": 160,
+    "block_height": 160,
+    "version": 160,
+    "signal_type": 180,
+}
+"""Characters a line from which a column is shown beside those of NARROW."""
 NUMBERS = ("value", "score", "block_height", "version")
 
 
@@ -26,7 +33,7 @@ def show_signals(settings: Settings, store: str | None, wanted: Wanted, *, as_js
     with spinner(f"reading {source.name}"):
         rows = asyncio.run(source.latest(canonical(wanted)))
     if as_json:
-        print_json([{column: _plain(row[column]) for column in COLUMNS} for row in rows])
+        print_json([_document(row) for row in rows])
     else:
         console = out()
         console.print(_table(source.name, rows, console.width))
@@ -34,15 +41,28 @@ def show_signals(settings: Settings, store: str | None, wanted: Wanted, *, as_js
 
 def _table(store: str, rows: list[Row], width: int) -> Table:
     table = Table(title=f"{store}: {len(rows)} signals, newest ts first", title_justify="left")
-    shown = [column for column in SHOWN if width >= WIDE or column in NARROW]
+    shown = [*NARROW, *(column for column, least in WIDE.items() if width >= least)]
     if any(row["retracted_at"] for row in rows):
         shown.append("retracted_at")
     for column in shown:
         justify: Literal["left", "right"] = "right" if column in NUMBERS else "left"
         table.add_column(column, justify=justify, no_wrap=column in NARROW)
     for row in rows:
-        table.add_row(*(_text(row[column]) for column in shown))
+        table.add_row(*(_cell(row, column) for column in shown))
     return table
+
+
+def _document(row: Row) -> dict[str, Any]:
+    return {**{column: _plain(row[column]) for column in COLUMNS}, "bucket": _bucket(row)}
+
+
+def _bucket(row: Row) -> str | None:
+    return None if row["confidence"] is None else bucket(row["confidence"])
+
+
+def _cell(row: Row, column: str) -> str:
+    text = _text(row[column])
+    return f"{text} {_bucket(row) or ''}".strip() if column == "confidence" else text
 
 
 def _plain(value: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from app.model.keys import canonical_symbol
 
 COLUMNS = (
-    *("provider", "symbol", "ts", "name", "value", "score", "signal_type", "block_height", "version"),
-    "retracted_at",
+    *("provider", "symbol", "ts", "name", "value", "score", "confidence", "signal_type", "block_height"),
+    *("version", "retracted_at"),
 )
 
 Row = dict[str, Any]

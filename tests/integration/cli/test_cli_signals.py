@@ -32,6 +32,17 @@ def record(offset: int, provider: str, symbol: str, second: int, version: int, *
     return SinkRecord(0, offset, batch, 100)
 
 
+CONFIDENCES = {"none": None, "low": 0.699, "medium": 0.7, "high": 0.85}
+
+
+def confident(offset: int, provider: str) -> SinkRecord:
+    """A record whose signals are named after the bucket of their confidence."""
+    found = record(offset, provider, "AAA", 5, 1, *CONFIDENCES)
+    for signal in found.batch.signals:
+        signal.confidence = CONFIDENCES[signal.name]
+    return found
+
+
 RECORDS = [
     record(0, "p", "AAA", 1, 1, "x", "y"),
     record(1, "p", "AAA", 2, 1, "x"),
@@ -52,17 +63,17 @@ def stores(tmp_path: Path, namespace: str, database: str, bigquery: BigQuery) ->
         namespace=namespace,
     )
     settings = local.model_copy(update=bigquery.settings())
-    asyncio.run(write(settings))
+    asyncio.run(write(settings, RECORDS))
     return settings
 
 
-async def write(settings: Settings) -> None:
+async def write(settings: Settings, records: list[SinkRecord]) -> None:
     """By the product's sinks."""
     for build in SINKS.values():
         sink = build(settings)
         await sink.open()
         await sink.acquire(0, 0, None, save)
-        await sink.write(RECORDS)
+        await sink.write(records)
         await sink.close()
 
 
@@ -95,6 +106,22 @@ def test_every_store_shows_the_same_signals(cli: Cli, stores: Settings, store: s
     shown = cli("signals", "--store", store).stdout
     assert f"{store}: 5 signals" in shown
     assert "2024-01-01T00:00:04.000000Z" in shown
+
+
+@pytest.mark.parametrize("store", sorted(SINKS))
+def test_confidence_is_shown_with_its_bucket(cli: Cli, stores: Settings, store: str) -> None:
+    asyncio.run(write(stores, [confident(5, "sure")]))
+    cli.use(stores)
+    found: Any = cli.json("signals", "--store", store, "--provider", "sure")
+    assert {row["name"]: row["confidence"] for row in found} == CONFIDENCES
+    assert all((row["bucket"] or "none") == row["name"] for row in found)
+    for width, seen in ((80, False), (120, True), (160, True)):
+        cli.environment["COLUMNS"] = str(width)
+        shown = cli("signals", "--store", store, "--provider", "sure").stdout
+        texts = [f"{value:g} {name} " for name, value in CONFIDENCES.items() if value is not None]
+        assert [text in shown for text in texts] == [seen] * 3
+        assert "None" not in shown
+        assert "…" not in shown
 
 
 def test_the_default_is_the_first_required_sink_that_is_configured(stores: Settings) -> None:
