@@ -9,23 +9,24 @@ from app.sources.bitcoin_etl import read_export
 from app.sources.ingest import BlockProducer
 from app.sources.outlet import Outlet
 from app.sources.pace import Pace
-from app.sources.resume import sent_blocks
+from app.sources.resume import resume_point
 from app.sources.session import Watch
 
 
 async def feed_from_etl(
     settings: Settings, blocks: Path, transactions: Path, chain: str, first: int | None, watch: Watch
 ) -> None:
-    """Send the export's blocks from height `first` on (None: behind the last that the topic holds).
+    """Send the export's blocks from height `first` on (None: behind the last that was sent).
 
     Raises SigstreamError; what comes before a bad line is sent.
     """
     chain = canonical_symbol(chain)
     async with BlockProducer(settings) as producer:
         if first is None:
-            first = max(await sent_blocks(settings, chain), default=-1) + 1
-            if first:
-                watch.say(f"the topic holds {chain} up to block {first - 1}: from block {first} on")
+            resume = await resume_point(settings, chain)
+            first = 0 if resume.last is None else resume.last + 1
+            if resume.known:
+                watch.say(resume.say(chain))
         outlet = Outlet(producer, chain, Pace(None), watch.done)
         found = read_export(blocks, transactions, after=first - 1)
         while (block := await asyncio.to_thread(next, found, None)) is not None:

@@ -15,7 +15,7 @@ from app.sources.ingest import BlockProducer
 from app.sources.node import Node
 from app.sources.outlet import Outlet
 from app.sources.pace import Pace
-from app.sources.resume import sent_blocks
+from app.sources.resume import Resume, resume_point
 
 
 class Wanted(NamedTuple):
@@ -23,7 +23,7 @@ class Wanted(NamedTuple):
 
     chain: str
     first: int | None = None
-    """None: behind the last block of the chain that the topic holds."""
+    """None: behind the last block of the chain that was sent."""
     last: int | None = None
     """None: the tip."""
     follow: bool = False
@@ -64,10 +64,10 @@ async def run_session(
     if wanted.follow and wanted.last is not None:
         raise ConfigurationError("--follow has no end: leave out --to, or --follow")
     async with BlockProducer(settings) as producer:
-        known = {} if wanted.first is not None else await sent_blocks(settings, chain)
-        first, last = await _range(node, wanted, known, watch)
+        resume = Resume({}) if wanted.first is not None else await resume_point(settings, chain)
+        first, last = await _range(node, wanted, resume, watch)
         outlet = Outlet(producer, chain, Pace(wanted.blocks_per_s), watch.done)
-        feed = Feed(node, outlet, known, in_flight=in_flight)
+        feed = Feed(node, outlet, resume.known, in_flight=in_flight)
         if first <= last:
             watch.begin(first, last)
         if not wanted.follow:
@@ -79,17 +79,18 @@ async def run_session(
             await _together([following, answering, *(side(feed) for side in sides)])
 
 
-async def _range(node: Node, wanted: Wanted, known: dict[int, str], watch: Watch) -> tuple[int, int]:
+async def _range(node: Node, wanted: Wanted, resume: Resume, watch: Watch) -> tuple[int, int]:
     """First and last height, and why. Raises ConfigurationError when nothing tells the first."""
-    resumed = max(known) + 1 if known else None
-    first = resumed if wanted.first is None else wanted.first
+    first = wanted.first
+    if first is None and resume.last is not None:
+        first = resume.last + 1
     await node.check(first, wanted.last)
     tip = (await node.tip()).height
     last = tip if wanted.last is None else wanted.last
     if wanted.first is not None:
         watch.say(f"from block {wanted.first} on, as --from says")
-    elif resumed is not None:
-        watch.say(f"the topic holds {wanted.chain} up to block {resumed - 1}: from block {resumed} on")
+    elif resume.known:
+        watch.say(resume.say(wanted.chain))
     elif wanted.follow:
         first = tip
         watch.say(f"the topic holds no block of {wanted.chain}: from the tip, block {tip}, on")

@@ -1,21 +1,26 @@
 """`sigstream ingest core` and `etl`: ranges, resuming, the rate, and what is said."""
 
+import asyncio
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
+import orjson
 import pytest
 
 from app.config import Settings
+from app.sources.core import Beside, feed_from_core
 from app.sources.ingest import BlockProducer, read_block
 from app.sources.outlet import Outlet
-from app.sources.resume import sent_blocks
+from app.sources.resume import resume_point
+from app.sources.session import Wanted
 from app.sources.simulator import simulate
 from tests.support.cli import Cli
 from tests.support.core_double import PASSWORD, CoreDouble
 from tests.support.etl_export import write_export
+from tests.support.heard import Heard
 from tests.support.probe import Probe, probe, until
 from tests.support.processes import program
 from tests.support.real_blocks import REAL_BLOCKS, features
@@ -37,7 +42,6 @@ async def heights(found: Probe) -> list[int]:
 
 def read_heights(settings: Settings) -> list[int]:
     """The same from outside of a loop, sorted."""
-    import asyncio
 
     async def read() -> list[int]:
         async with probe(settings) as found:
@@ -171,9 +175,63 @@ async def test_the_tail_of_the_topic_is_found_behind_other_chains(settings: Sett
         for value in REAL_BLOCKS:
             await producer.send("x", read_block(value, "BTC", isolated=True))
         assert Outlet(producer, "BTC").sent == 0
-    found = await sent_blocks(settings, "BTC")
-    assert sorted(found) == [7, 8, 9]
-    assert await sent_blocks(settings, "NOBODY") == {}
+    found = await resume_point(settings, "BTC")
+    assert (sorted(found.known), found.topic) == ([7, 8, 9], "blocks")
+    assert (await resume_point(settings, "NOBODY")).known == {}
+
+
+@pytest.fixture
+def processed(core: Settings, node: CoreDouble) -> None:
+    """What a chain leaves behind whose blocks are no longer kept: features of 5 to 9, and ticks."""
+
+    async def send() -> None:
+        async with probe(core) as found:
+            blocks = [node.blocks[node.best[height]] for height in (5, 6, 9, 8, 7)]
+            values = [orjson.dumps(features(orjson.dumps(block)) | {"isolated": False}) for block in blocks]
+            alone = orjson.dumps(features(orjson.dumps(node.blocks[node.best[20]])))
+            await found.send("block-features", [(b"BTC", value, 0, []) for value in [*values, alone, b"[]"]])
+            await found.send("block-features", [(b"BTC", b"{}", 0, [("tick", b"1")])] * 300)
+            await found.send("block-features", [(b"OTHER", alone, 0, [])])
+
+    asyncio.run(send())
+
+
+@pytest.mark.usefixtures("processed")
+def test_where_blocks_are_no_longer_kept_features_tell(run: Cli, core: Settings) -> None:
+    result = run("ingest", "core", "--to", "12")
+    assert result.exit_code == 0, result.stderr
+    assert "block-features knows BTC up to block 9: from block 10 on" in result.stderr
+    assert read_heights(core) == [10, 11, 12]
+    assert "the topic holds BTC up to block 12" in run("ingest", "core", "--to", "13").stderr
+
+
+@pytest.mark.usefixtures("processed")
+def test_a_chain_that_is_known_is_followed_without_a_gap(run: Cli, core: Settings) -> None:
+    """From the tip on only where nothing of the chain was ever seen."""
+    heard = Heard()
+
+    async def follow() -> None:
+        wanted = Wanted("BTC", follow=True, every_s=0.1)
+        task = asyncio.create_task(feed_from_core(core, wanted, Beside(), heard))
+
+        async def arrived() -> bool:
+            return len(heard.heights) >= 20 or task.done()
+
+        await until(arrived, "blocks 10 to 29", log=lambda: str(heard.heights))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(follow())
+    assert heard.heights == list(range(10, 30))
+    assert "block-features knows BTC up to block 9" in heard.said[0]
+
+
+@pytest.mark.usefixtures("processed")
+def test_an_export_resumes_by_features_too(run: Cli, core: Settings, tmp_path: Path) -> None:
+    files = write_export(tmp_path, simulate(12, seed=1))
+    result = run("ingest", "etl", *files)
+    assert "block-features knows BTC up to block 9: from block 10 on" in result.stderr
+    assert read_heights(core) == [10, 11]
 
 
 async def test_headers_mean_here_what_they_mean_to_the_workers(settings: Settings) -> None:
@@ -182,7 +240,7 @@ async def test_headers_mean_here_what_they_mean_to_the_workers(settings: Setting
     height = ("height", b"7")
     async with probe(settings) as found:
         await found.send("blocks", [(b"hash", value, 0, [height, ("isolated", b"0")])])
-    assert await sent_blocks(settings, "BTC") == {7: "hash"}
+    assert (await resume_point(settings, "BTC")).known == {7: "hash"}
 
 
 def test_an_export_of_bitcoin_etl(run: Cli, core: Settings, tmp_path: Path) -> None:
