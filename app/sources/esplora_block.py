@@ -50,7 +50,6 @@ class EsploraBlock(msgspec.Struct, gc=False):
     size: int
     weight: Weight
     previousblockhash: Hash | None = None
-    mediantime: int | None = None
 
 
 def block_of(block: EsploraBlock, txs: list[EsploraTx]) -> TrimmedBlock:
@@ -68,7 +67,6 @@ def block_of(block: EsploraBlock, txs: list[EsploraTx]) -> TrimmedBlock:
         tx=[_transaction(tx) for tx in txs],
         nTx=block.tx_count,
         previousblockhash=block.previousblockhash,
-        mediantime=block.mediantime,
     )
 
 

@@ -65,8 +65,6 @@ class TrimmedBlock(msgspec.Struct, gc=False, omit_defaults=True):
     tx: Annotated[list[Transaction], msgspec.Meta(min_length=1)]
     nTx: int | None = None  # noqa: N815 - Bitcoin Core's name
     previousblockhash: Hash | None = None
-    mediantime: int | None = None
-    chainwork: str | None = None
     confirmations: int | None = None
     """-1: of a stale branch. True at one moment only, so it is not sent on."""
 

@@ -105,13 +105,6 @@ class Ledger:
         """Whether `name` can pay so much."""
         return self.purses[name].total_sat >= amount_sat
 
-    def coins_sat(self) -> dict[str, int]:
-        """What every owner's coins add up to, young ones included."""
-        sums = {name: purse.total_sat for name, purse in self.purses.items()}
-        for name, coin in self.young:
-            sums[name] += coin.value_sat
-        return sums
-
 
 def opening(rng: Random, start_height: int) -> Ledger:
     """The coins that are there before the block at `start_height`, of all ages up to four years."""
