@@ -7,16 +7,14 @@ from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
-
 from app.chain.extract import extract
 from app.config import Settings
 from app.labels.registry import builtin_labels
 from app.pipeline.chain import Chain
 from app.processors.registry import enabled_processors
-from app.sources.ingest import BlockRecord
 from app.sources.scenario import Scenario
 from app.sources.simulator import CHAIN
+from tests.support.blocks import message
 from tests.support.latest import Content, Key, Latest
 from tests.support.probe import Probe, probe, until
 from tests.support.processes import Worker, worker
@@ -74,13 +72,6 @@ def in_the_store(file: Path) -> dict[Key, Content]:
         rows = connection.execute(f"SELECT {COLUMNS} FROM signals_latest").fetchall()
     connection.close()
     return {(row[0], row[1]): row[2:] for row in rows}
-
-
-def message(value: bytes) -> tuple[bytes, bytes, None, list[tuple[str, bytes]]]:
-    header = msgspec.json.decode(value)
-    parent = header.get("previousblockhash")
-    record = BlockRecord(CHAIN, header["hash"], header["height"], parent, False, value)
-    return record.hash.encode(), value, None, record.headers(f"c{record.height}")
 
 
 def logs(settings: Settings) -> str:

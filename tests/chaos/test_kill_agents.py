@@ -3,7 +3,6 @@
 Each test proves that the fault happened: 20-80 % through, exit code -9, uncommitted records left.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 
@@ -18,9 +17,9 @@ from app.model.signal import BATCH_DECODER
 from app.outstanding import Progress
 from app.pipeline.chain import Chain
 from app.processors.registry import enabled_processors
-from app.sources.ingest import BlockRecord
 from app.sources.simulator import simulate
 from app.streaming.topics import changelog
+from tests.support.blocks import message
 from tests.support.probe import Probe, probe, until, without_repeats
 from tests.support.processes import Worker, worker
 from tests.support.signals import batch_of, forwarded, raw, receipts_for
@@ -128,7 +127,7 @@ def in_order(blocks: Iterable[bytes]) -> dict[str, list[tuple[str, float | None]
 async def test_blocks(settings: Settings) -> None:
     blocks = list(simulate(BLOCKS, seed=3))
     async with probe(settings) as found:
-        await found.send("blocks", map(block_message, blocks))
+        await found.send("blocks", map(message, blocks))
         with worker(settings, "blocks") as first:
             await kill_between(found, first, "signals.raw", BLOCKS, ("blocks", "block-features"))
         with worker(settings, "blocks", tag="-2") as second:
@@ -144,11 +143,3 @@ async def test_blocks(settings: Settings) -> None:
 
 async def all_there(found: Probe) -> bool:
     return len({record.key for record in await found.read("signals.raw")}) == BLOCKS
-
-
-def block_message(value: bytes) -> tuple[bytes, bytes, None, list[tuple[str, bytes]]]:
-    header = json.loads(value)
-    record = BlockRecord(
-        "BTC-SIM", header["hash"], header["height"], header.get("previousblockhash"), False, value
-    )
-    return record.hash.encode(), value, None, record.headers(f"c{record.height}")

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.config import Settings
 from app.embedded.ports import free_port
 from app.sources.simulator import simulate
-from tests.chaos.test_chain import message
+from tests.support.blocks import message
 from tests.support.probe import probe, until
 from tests.support.processes import ROOT, worker
 

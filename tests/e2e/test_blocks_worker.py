@@ -13,7 +13,7 @@ from app.model.features import FEATURES_DECODER
 from app.model.mempool import MEMPOOL_ENCODER, FeerateBin, MempoolSnapshot
 from app.model.signal import BATCH_DECODER
 from app.sources.simulator import CHAIN, simulate
-from tests.chaos.test_chain import message
+from tests.support.blocks import message
 from tests.support.probe import Probe, probe, until
 from tests.support.processes import Worker, worker
 

@@ -3,16 +3,11 @@
 import msgspec
 
 from app.model.keys import block_ts
-from app.sources.ingest import BlockRecord
 from app.sources.simulator import simulate
+from tests.support.blocks import record_of
 from tests.support.pipeline import View
 
 PROVIDER = "sigstream"
-
-
-def record_of(chain: str, value: bytes) -> BlockRecord:
-    header = msgspec.json.decode(value)
-    return BlockRecord(chain, header["hash"], header["height"], header.get("previousblockhash"), False, value)
 
 
 def ts_of(value: bytes) -> str:
@@ -22,7 +17,7 @@ def ts_of(value: bytes) -> str:
 
 async def send(pipe: View, chain: str, blocks: list[bytes]) -> None:
     for value in blocks:
-        record = record_of(chain, value)
+        record = record_of(value, chain)
         await pipe.send("blocks", value, record.hash.encode(), headers=record.headers(f"id of {record.hash}"))
 
 
@@ -71,4 +66,4 @@ async def test_a_height_that_can_not_be_is_a_dead_letter_and_the_chain_goes_on(p
     await until_shown(pipe, chain, blocks)
     letters = {letter.key: letter.headers["reason"] for letter in await pipe.seen.of("dead-letters")}
     assert b"above the chain's tip" in letters[chain.encode()]
-    assert b"the coinbase claims" in letters[record_of(chain, impossible).hash.encode()]
+    assert b"the coinbase claims" in letters[record_of(impossible, chain).hash.encode()]
