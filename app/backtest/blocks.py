@@ -14,7 +14,7 @@ from app.model.features import FEATURES_DECODER, BlockFeatures
 from app.model.keys import canonical_symbol
 from app.model.wire import decode
 from app.query.kafka import Reader, open_reader
-from app.sources.files import headers_of, read_block_file
+from app.sources.files import block_files, headers_of, read_block_file
 from app.streaming.record import TICK, Record, chain_of, is_isolated
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ def read_files(paths: Sequence[Path], heights: Heights, *, chain: str) -> list[B
     Raises ConfigurationError or ContractError that names the file.
     """
     found = []
-    for path in _expand(paths):
+    for path in block_files(paths):
         value = read_block_file(path)
         try:
             if headers_of(value).height in heights:
@@ -82,16 +82,6 @@ def branch_of(blocks: Iterable[BlockFeatures]) -> list[BlockFeatures]:
         if block is parent or (parent is None and block.height < branch[-1].height):
             branch.append(block)
     return branch[::-1]
-
-
-def _expand(paths: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        inside = sorted([*path.glob("*.json"), *path.glob("*.json.zst")]) if path.is_dir() else [path]
-        if not inside:
-            raise ConfigurationError(f"{path} has no .json or .json.zst file: name a folder of blocks")
-        files += inside
-    return files
 
 
 async def _read_topic(

@@ -1,7 +1,7 @@
 """`sigstream ingest`: blocks from files or from the simulator onto the `blocks` topic."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from app.cli.console import counter, err, out, quiet_logging
 from app.config import Settings
-from app.sources.files import read_block_file
+from app.sources.files import block_files, read_block_file
 from app.sources.ingest import Report, Source, in_memory, ingest
 from app.sources.scenario import Scenario
 from app.sources.simulator import simulate
@@ -33,17 +33,8 @@ def ingest_scenario(settings: Settings, scenario: Scenario, chain: str) -> bool:
 
 
 def of_files(paths: Iterable[Path]) -> list[Source]:
-    """Sources of files; of a directory, its .json and .json.zst files, those named by height in order."""
-    found = [file for path in paths for file in _expand(path)]
-    return [Source(str(file), partial(read_block_file, file)) for file in found]
-
-
-def _expand(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    files = [*path.glob("*.json"), *path.glob("*.json.zst")]
-    yield from sorted(files, key=lambda file: (len(file.name.partition(".")[0]), file.name))
+    """Sources of files and folders. Raises ConfigurationError for a folder without blocks."""
+    return [Source(str(file), partial(read_block_file, file)) for file in block_files(paths)]
 
 
 def _send(settings: Settings, sources: Iterable[Source], total: int, chain: str, isolated: bool) -> Report:
@@ -62,6 +53,4 @@ def _show(settings: Settings, report: Report) -> bool:
         out().print(line, highlight=False)
     for label, reason in report.failed.items():
         err().print(f"[red]not sent:[/] {escape(label)}: {escape(reason)}", soft_wrap=True, highlight=False)
-    if not report.sent and not report.failed:
-        err().print("nothing to send: no .json or .json.zst file there")
     return not report.failed

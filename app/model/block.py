@@ -15,6 +15,8 @@ MAX_BLOCK_WEIGHT = 4_000_000
 
 Btc = Annotated[float, msgspec.Meta(ge=0, le=21_000_000)]
 """An amount as Bitcoin Core writes it, in BTC."""
+Sat = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
+"""An amount in satoshi."""
 Height = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Weight = Annotated[int, msgspec.Meta(gt=0, le=MAX_BLOCK_WEIGHT)]
 Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -92,3 +94,8 @@ def satoshi(btc: float) -> int:
     Rounded, as a double can't hold every amount: 0.29 * 1e8 is 28999999.999999996.
     """
     return round(btc * SATOSHI_PER_BTC)
+
+
+def btc(sat: int) -> float:
+    """Amount in BTC: the double that rounds back to exactly `sat` (below 2^53 of them, it always does)."""
+    return sat / SATOSHI_PER_BTC

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from app.chain.window import robust_z
 from app.labels.registry import Kind
+from app.model.block import btc
 from app.model.features import BlockFeatures, EntityFlow
 from app.processors.base import Metric, Output, saturating
 from app.processors.history import WINDOW, History
 from app.processors.parameters import positive, whole, window_of
-from app.processors.subjects import btc, label_quality, labelled, largest, of_kind, subject
+from app.processors.subjects import label_quality, labelled, largest, of_kind, subject
 
 UNUSUAL_FULL = 5.0
 """Deviations of the net flow at which its score is 1, or -1."""

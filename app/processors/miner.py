@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from app.labels.registry import Kind
+from app.model.block import btc
 from app.model.features import BlockFeatures, EntityFlow, Pool
 from app.processors.base import Metric, Output, saturating
 from app.processors.history import MOST, WINDOW, YEAR, History
 from app.processors.parameters import ascending, positive, window_of
-from app.processors.subjects import btc, label_quality, labelled, of_kind
+from app.processors.subjects import label_quality, labelled, of_kind
 
 OUTFLOW = "miner.outflow_sat"
 COUNTED = "miner.blocks"

@@ -4,17 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from math import fsum
 
-from app.model.block import SATOSHI_PER_BTC
 from app.model.features import BlockFeatures, EntityFlow
 
 MAX_SUBJECT = 64
 NO_LABELS = ("", "none")
 """Versions of the labels that know nobody."""
-
-
-def btc(sat: int) -> float:
-    """Satoshi in BTC."""
-    return sat / SATOSHI_PER_BTC
 
 
 def subject(entity: str) -> str:

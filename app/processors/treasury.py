@@ -1,11 +1,12 @@
 """What companies, funds and states that hold coins do with them; and old coins, whoever spends them."""
 
 from app.labels.registry import Kind
+from app.model.block import btc
 from app.model.features import BlockFeatures, EntityFlow
 from app.processors.base import Metric, Output, saturating
 from app.processors.history import History
 from app.processors.parameters import positive, whole
-from app.processors.subjects import btc, largest, of_kind, subject
+from app.processors.subjects import largest, of_kind, subject
 
 
 class TreasuryProcessor:

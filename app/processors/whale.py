@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from app.chain.flows import LARGE_TRANSFER_SAT
 from app.chain.histogram import from_edge, top_edge
-from app.model.block import SATOSHI_PER_BTC
+from app.model.block import SATOSHI_PER_BTC, btc
 from app.model.features import BlockFeatures, Shape, ShapeSum
 from app.processors.base import Metric, Output, saturating
 from app.processors.history import WINDOW, History
 from app.processors.parameters import ascending, positive, window_of
-from app.processors.subjects import btc
 
 NOT_TRANSFERS = (Shape.SELF_TRANSFER, Shape.CONSOLIDATION, Shape.COINJOIN)
 MIN_TRANSFERS = 1000

@@ -7,17 +7,16 @@ transactions (`weight_of`), and mostly the hash of the previous block, taken fro
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from app.errors import ConfigurationError, ContractError
-from app.model.block import MAX_MONEY_SAT, Hash, Height, Txid, Weight
+from app.model.block import Hash, Height, Sat, Txid, Weight, btc
 from app.model.wire import decode
-from app.sources.trim import Input, Output, Script, Spent, Transaction, TrimmedBlock, btc
+from app.sources.trim import Input, Output, Script, Spent, Transaction, TrimmedBlock
 
 T = TypeVar("T")
-Sat = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
 
 NO_ADDRESS = "nonstandard"
 """Bitcoin ETL makes up an address that begins so for scripts that have none."""

@@ -9,8 +9,6 @@ from app.sources.core_rpc import CoreRpc
 from app.sources.node import Tip
 from app.sources.trim import TrimmedBlock
 
-HASHES_A_BATCH = 200
-
 
 class ChainInfo(msgspec.Struct):
     """Of `getblockchaininfo`."""
@@ -51,12 +49,8 @@ class CoreNode:
         return Tip(info.blocks, info.bestblockhash)
 
     async def hashes(self, first: int, last: int) -> list[str]:
-        """Hashes of the best chain, in batches."""
-        found: list[str] = []
-        for start in range(first, last + 1, HASHES_A_BATCH):
-            heights = range(start, min(start + HASHES_A_BATCH, last + 1))
-            found += await self.rpc.batch("getblockhash", [[height] for height in heights], str)
-        return found
+        """Hashes of the best chain, in one request."""
+        return await self.rpc.batch("getblockhash", [[height] for height in range(first, last + 1)], str)
 
     async def header(self, block_hash: str) -> BlockHeader:
         """A block's header."""

@@ -4,15 +4,11 @@ Amounts are satoshi there and BTC here, exact to the satoshi. Esplora does not t
 output was made: prevouts come without, and coins without an age.
 """
 
-from typing import Annotated
-
 import msgspec
 
 from app.errors import ContractError
-from app.model.block import MAX_MONEY_SAT, Hash, Height, Txid, Weight
-from app.sources.trim import Input, Output, Script, Spent, Transaction, TrimmedBlock, btc
-
-Sat = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
+from app.model.block import Hash, Height, Sat, Txid, Weight, btc
+from app.sources.trim import Input, Output, Script, Spent, Transaction, TrimmedBlock
 
 
 class EsploraOutput(msgspec.Struct, gc=False):

@@ -16,6 +16,7 @@ log = structlog.get_logger()
 REMEMBERED = 200
 """Blocks behind the tip whose hashes are known: the deepest reorganisation that is sent as a whole."""
 HASHES_AT_ONCE = 200
+"""Hashes asked for before their blocks: few, as a reorganisation makes them stale."""
 
 
 class Feed:

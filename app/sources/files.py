@@ -1,5 +1,6 @@
 """Blocks in files: `getblock <hash> 3` as JSON, plain or packed with zstd."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import zstandard
@@ -10,6 +11,21 @@ from app.model.wire import decode
 from app.streaming.topics import BLOCK_BYTES
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def block_files(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are named; of a folder its .json and .json.zst files, those named by height in order.
+
+    Raises ConfigurationError for a folder that has none.
+    """
+    return [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
+
+
+def _inside(folder: Path) -> list[Path]:
+    files = [*folder.glob("*.json"), *folder.glob("*.json.zst")]
+    if not files:
+        raise ConfigurationError(f"{folder} has no .json or .json.zst file: name a folder of blocks")
+    return sorted(files, key=lambda file: (len(file.name.partition(".")[0]), file.name))
 
 
 def read_block_file(path: Path) -> bytes:

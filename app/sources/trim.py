@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from app.errors import ContractError
-from app.model.block import SATOSHI_PER_BTC, Btc, Hash, Height, Txid, Weight
+from app.model.block import Btc, Hash, Height, Txid, Weight
 from app.model.keys import canonical_symbol
 from app.sources.ingest import BlockRecord
 from app.streaming.topics import BLOCK_BYTES
@@ -71,11 +71,6 @@ class TrimmedBlock(msgspec.Struct, gc=False, omit_defaults=True):
     def has_prevouts(self) -> bool:
         """Whether the first transaction that spends something says what."""
         return len(self.tx) < 2 or self.tx[1].vin[0].prevout is not None
-
-
-def btc(sat: int) -> float:
-    """The amount in BTC whose double rounds back to exactly `sat` (below 2^53 of them, it always does)."""
-    return sat / SATOSHI_PER_BTC
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.ingest import of_files
 from app.errors import ContractError
 from app.sources.files import read_block_file
 from app.sources.ingest import Report, Sent, read_block
@@ -52,14 +51,6 @@ def test_isolated_is_a_header_only_when_it_is_so() -> None:
 def test_what_is_no_block_is_refused_with_the_reason(value: bytes, chain: str, says: str) -> None:
     with pytest.raises(ContractError, match=re.escape(says)):
         read_block(value, chain)
-
-
-def test_files_of_a_directory_come_by_height(tmp_path: Path) -> None:
-    for name in ("100.json", "99.json.zst", "9.json", "notes.txt"):
-        (tmp_path / name).touch()
-    single = tmp_path / "notes.txt"
-    names = [Path(source.label).name for source in of_files([tmp_path, single])]
-    assert names == ["9.json", "99.json.zst", "100.json", "notes.txt"]
 
 
 def test_a_report_sums_up_offsets_by_partition() -> None:

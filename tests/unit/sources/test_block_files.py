@@ -7,7 +7,7 @@ import zstandard
 
 from app.errors import ConfigurationError, ContractError
 from app.model.block import BLOCK_DECODER
-from app.sources.files import headers_of, read_block_file
+from app.sources.files import block_files, headers_of, read_block_file
 from app.sources.simulator import simulate
 from app.streaming.topics import BLOCK_BYTES
 
@@ -67,6 +67,20 @@ def test_no_file(tmp_path: Path) -> None:
         read_block_file(tmp_path / "none.json")
     with pytest.raises(ConfigurationError, match="directory"):
         read_block_file(tmp_path)
+
+
+def test_files_come_as_named_and_those_of_a_folder_by_height(tmp_path: Path) -> None:
+    names = ["9.json", "99.json.zst", "100.json", "block.json"]
+    for name in [*reversed(names), "notes.txt"]:
+        (tmp_path / name).touch()
+    single = tmp_path / "notes.txt"
+    assert [file.name for file in block_files([single, tmp_path])] == ["notes.txt", *names]
+
+
+def test_a_folder_without_blocks_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ConfigurationError, match=r"has no .json or .json.zst file"):
+        block_files([tmp_path])
 
 
 @pytest.mark.parametrize("value", [BLOCK, read_block_file(FIXTURES / "150013.json.zst")])

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import ContractError
-from app.model.block import BLOCK_DECODER, MAX_MONEY_SAT, Block, satoshi
+from app.model.block import BLOCK_DECODER, MAX_MONEY_SAT, Block, btc, satoshi
 from app.sources.simulator import simulate
-from app.sources.trim import TrimmedBlock, btc, record_of
+from app.sources.trim import TrimmedBlock, record_of
 from tests.support.real_blocks import REAL_BLOCKS, features
 
 TRIM = msgspec.json.Decoder(TrimmedBlock)
