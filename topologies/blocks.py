@@ -4,6 +4,7 @@ And mempool -> signals.raw, a snapshot at a time.
 """
 
 import asyncio
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import structlog
 
 from app.chain.extract import extract
 from app.chain.tracker import Patience
+from app.errors import ContractError
 from app.labels.watch import LabelSource
 from app.model.block_request import MAX_REQUESTED, BlockRequest
 from app.model.features import FEATURES_DECODER, BlockFeatures
@@ -31,7 +33,13 @@ log = structlog.get_logger()
 app = create_app("blocks")
 config = app.settings
 processors = enabled_processors(config)
-labels = LabelSource(config.labels)
+
+
+@cache
+def labels() -> LabelSource:
+    """Loaded at the first block: by then the log is set up."""
+    return LabelSource(config.labels)
+
 
 table = app.held_table("chains", partitions=1)
 patience = Patience(int(config.gap_wait_s * 1000), config.gap_blocks)
@@ -54,7 +62,7 @@ async def extract_features(_event: Any, record: Record) -> None:
     """The expensive part: a block's JSON to its features, a few kB."""
     chain = record.headers.get("chain", b"BTC").decode()
     isolated = record.headers.get("isolated", b"") in (b"1", b"true")
-    features = extract(record.value, chain=chain, isolated=isolated, labels=labels.current)
+    features = extract(record.value, chain=chain, isolated=isolated, labels=labels().current)
     headers = make_headers(record.correlation_id or f"block-{features.hash}")
     await app.forward("block-features", features.chain.encode(), json.encode(features), 0, headers)
 
@@ -76,8 +84,9 @@ async def process(event: Any, record: Record) -> None:
     name = features.chain if features else (record.key or b"").decode()
     try:
         chain = await chain_of(event, name)
-        effects = take(chain, features, record)
-        await carry_out(event, name, chain, effects)
+        await carry_out(event, name, chain, take(chain, features, record))
+    except ContractError:  # a block that was refused has changed nothing
+        raise
     except BaseException:
         chains.pop(name, None)  # may be ahead of the table
         raise
@@ -146,14 +155,14 @@ async def start_anew() -> None:
 @app.timer(interval=10.0)  # type: ignore[untyped-decorator]
 async def reload_labels() -> None:
     """Files of labels that changed count from the next block on."""
-    await asyncio.to_thread(labels.reload_if_changed)
+    await asyncio.to_thread(labels().reload_if_changed)
 
 
 @app.timer(interval=2.0)  # type: ignore[untyped-decorator]
 async def remind() -> None:
     """A record that says only that time has passed: tables can't change outside an event."""
-    waiting = {name for name, chain in chains.items() if chain.tracker.waiting}
-    for name in waiting | unread:
+    names = {name for name, chain in chains.items() if chain.tracker.waiting} | unread
+    unread.clear()
+    for name in names:
         headers = [*make_headers(None), (TICK, b"1")]
         await app.forward("block-features", name.encode(), b"{}", 0, headers)
-    unread.clear()

@@ -8,18 +8,24 @@ after that is put where it belongs, and what follows it is computed again.
 The chain is the longest attached branch; of two equally long ones, the one that was there first.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import msgspec
 
 from app.errors import ContractError
 
-KEEP = 1200
-"""Heights below the tip in which blocks can be put: the longest window, and a reorganisation beside it."""
+REACH = 1200
+"""Heights below the tip in which blocks can be put."""
+KEEP = REACH + 1008
+"""Heights below the tip that are kept: the lowest block that can be put needs the longest window below it."""
 FORGET_EVERY = 100
 MAX_JUMP = 100_000
 """Heights (two years): what is further above the tip is no block of this chain."""
+CONFIRMATIONS = 6
+"""Blocks that must stand on one before a gap longer than `REACH` below it is passed: a stray block must
+not end the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,9 @@ class Patience:
     """Without any block of the chain; while blocks come, the missing one may be among them."""
     blocks: int = 2000
     """Most that wait: a backlog is read partition by partition, many may come before one in another."""
+
+
+PATIENCE = Patience()
 
 
 class Node(msgspec.Struct, omit_defaults=True):
@@ -61,12 +70,12 @@ class Plan:
     """Hashes to compute, in order: new on the chain, or with another history than before."""
     again: str | None = None
     """A block of the chain that came again."""
-    forget: list[Node] = field(default_factory=list)
-    """Blocks that fell out of reach."""
     touched: list[Node] = field(default_factory=list)
     """Nodes that changed without being computed: held ones, and blocks of other branches."""
     passed: int = 0
     """Heights that were given up."""
+    undo: list[Node] = field(default_factory=list)
+    """Nodes that were there before, as they were, where they have another place now."""
     too_late: bool = False
     """The block is further below the tip than blocks are kept: it can only be taken by itself."""
 
@@ -80,6 +89,12 @@ class Wanted:
     hash: str | None
 
 
+Step = tuple[str | None, int]
+"""Predecessor, and the gap above it."""
+Place = tuple[str | None, int, bool]
+"""Link, missing and first of a node."""
+
+
 class Tracker:
     """The tree of a chain's blocks within reach, and which branch is the chain."""
 
@@ -88,7 +103,7 @@ class Tracker:
         nodes: Iterable[Node] = (),
         tip: str | None = None,
         since_ms: int = 0,
-        patience: Patience = Patience(),
+        patience: Patience = PATIENCE,
     ) -> None:
         self.nodes = {node.hash: node for node in nodes}
         self.tip = tip
@@ -130,27 +145,43 @@ class Tracker:
                 f"height {height} is {height - self.height:,} above the chain's tip ({self.height}): not a "
                 f"block of this chain; for another one set another `chain`, or use another namespace"
             )
-        if self.tip and height <= self.height - KEEP:
+        self._check_parent(height, hash, parent)
+        if self.tip and height <= self.height - REACH:
             return Plan(too_late=True)
         self.since_ms = now_ms
         node = Node(height, hash, parent)
         if parent is not None and parent == self.tip and hash not in self._children:
             return self._extend(node)
-        before = self._steps()
+        before, places = self._steps(), self._places()
         self.nodes[hash] = node
         self._add_child(node)
         self._place(node)
-        plan = self._settle(before)
-        if not node.attached or hash not in plan.apply:
+        passed = self._pass_lowest() if self._held_count() > self._patience.blocks else 0
+        plan = self._settle(before, places)
+        plan.passed = passed
+        if hash not in plan.apply:
             plan.touched.append(node)
-        return self._pass(plan) if self._held_count() > self._patience.blocks else plan
+        return plan
+
+    def _check_parent(self, height: int, hash: str, parent: str | None) -> None:  # noqa: A002
+        """Heights rise by one from parent to child, or links would lead in circles."""
+        known = self.nodes.get(parent or "")
+        children = [self.nodes[child] for child in self._children.get(hash, ())]
+        if (known and known.height != height - 1) or any(c.height != height + 1 for c in children):
+            beside = known or children[0]
+            raise ContractError(
+                f"height {height} of block {hash} contradicts block {beside.hash} at {beside.height}, its "
+                f"{'parent' if known else 'child'}: send what `getblock <hash> 3` gives"
+            )
+        if parent == hash or (height == 0 and parent):
+            raise ContractError(f"block {hash} at {height} can't have the parent {parent}")
 
     def _extend(self, node: Node) -> Plan:
         """The usual case: the next block of the chain, and nothing waits for it."""
         node.link, self.tip = node.parent, node.hash
         self.nodes[node.hash] = node
         self._add_child(node)
-        return Plan(apply=[node.hash], forget=self._forget())
+        return Plan(apply=[node.hash])
 
     def tick(self, now_ms: int) -> Plan:
         """Time has passed."""
@@ -158,7 +189,29 @@ class Tracker:
 
     def give_up(self) -> Plan:
         """Pass the lowest gap without waiting any longer."""
-        return self._pass(Plan())
+        before, places = self._steps(), self._places()
+        passed = self._pass_lowest()
+        plan = self._settle(before, places)
+        plan.passed = passed
+        return plan
+
+    def redo(self, hash: str) -> Plan:  # noqa: A002
+        """Compute a block of the chain, and what is built on it, once more."""
+        above = takewhile(lambda node: node.hash != hash, self.path())
+        return Plan(apply=[hash, *[node.hash for node in above][::-1]])
+
+    def forget(self) -> list[Node]:
+        """Blocks out of reach, now and then; the lowest that stay keep links that lead nowhere."""
+        if len(self.nodes) <= KEEP + FORGET_EVERY:
+            return []
+        old = [node for node in self.nodes.values() if node.height <= self.height - KEEP]
+        for node in old:
+            del self.nodes[node.hash]
+            self._children.pop(node.hash, None)
+            siblings = self._children.get(node.parent or "")
+            if siblings and node.hash in siblings:
+                siblings.remove(node.hash)
+        return old
 
     def wanted(self) -> list[Wanted]:
         """Gaps that somebody may fill: below blocks that wait, lowest first."""
@@ -184,13 +237,23 @@ class Tracker:
         self._attach_above(node)
 
     def _put_into_gap(self, node: Node, above: Node) -> None:
-        """`above` was attached across a gap that `node` is the upper end of."""
-        below = self.nodes.get(above.link or "")
-        if below is not None and below.height < node.height:
+        """`above` was attached across a gap; `node` is the upper end of it, or lies within it.
+
+        Its own parent is not known, so it stands on the highest block that can be below it.
+        """
+        lowest = above.height - above.missing - 1
+        below = (
+            next((n for n in self.path(above.link) if n.height < node.height - 1), None)
+            if above.link
+            else None
+        )
+        if below is not None:
             node.link, node.missing = below.hash, node.height - below.height - 1
+        elif above.link is not None and lowest < node.height:  # leads out of reach
+            node.link, node.missing = above.link, node.height - lowest - 1
         else:
             node.first = True
-        above.link, above.missing, above.first = node.hash, 0, False
+        above.link, above.missing, above.first = node.hash, above.height - node.height - 1, False
 
     def _attach_above(self, node: Node) -> None:
         """Children that waited for it, or that were attached across the gap it has closed."""
@@ -202,26 +265,18 @@ class Tracker:
                     child.link, child.missing, child.first = at.hash, 0, False
                     stack.append(child)
 
-    def _pass(self, plan: Plan) -> Plan:
-        """Give up what is missing below the lowest block that waits."""
+    def _pass_lowest(self) -> int:
+        """Give up what is missing below the lowest block that waits; how many heights that is."""
         node = self._next_to_pass()
         if node is None:
-            return plan
-        before = self._steps()
+            return 0
         above = self._gap_around(node)
         if above is not None:
             self._put_into_gap(node, above)
-            above.missing = above.height - node.height - 1
         else:
             self._attach_across(node)
         self._attach_above(node)
-        further = self._settle(before)
-        further.passed = plan.passed + node.missing
-        further.again, further.touched = plan.again, [*plan.touched, *further.touched]
-        further.retract = [*plan.retract, *further.retract]
-        further.apply = [*plan.apply, *(h for h in further.apply if h not in plan.apply)]
-        further.forget = [*plan.forget, *further.forget]
-        return further
+        return node.missing
 
     def _attach_across(self, node: Node) -> None:
         """To the highest block of the chain that can be its predecessor; its parent is not known."""
@@ -235,8 +290,13 @@ class Tracker:
         """The lowest block that waits and matters: above the tip, or within a gap that was passed."""
         for node in sorted(self._roots_of_held(), key=lambda node: (node.height, node.hash)):
             if self._reach(node) > self.height or self._gap_around(node) is not None:
-                return node
+                return node if self._is_plausible(node) else None
         return None
+
+    def _is_plausible(self, node: Node) -> bool:
+        """A stray block far above the chain is none of it, until others stand on it."""
+        far = self.tip is not None and node.height > self.height + REACH
+        return not far or self._reach(node) >= node.height + CONFIRMATIONS
 
     def _gap_around(self, node: Node) -> Node | None:
         """The block of the chain above the gap that the height lies in."""
@@ -266,12 +326,25 @@ class Tracker:
     def _is_active(self, node: Node) -> bool:
         return any(at.hash == node.hash for at in self.path())
 
-    def _steps(self) -> dict[str, tuple[str | None, int]]:
+    def _steps(self) -> dict[str, Step]:
         """The chain as hash -> (predecessor, gap)."""
         return {node.hash: (node.link, node.missing) for node in self.path()}
 
-    def _settle(self, before: dict[str, tuple[str | None, int]]) -> Plan:
-        """Choose the tip anew, and say what differs from `before`."""
+    def _places(self) -> dict[str, Place]:
+        """Of all nodes."""
+        return {node.hash: (node.link, node.missing, node.first) for node in self.nodes.values()}
+
+    def _changed(self, places: Mapping[str, Place]) -> list[Node]:
+        """Nodes whose place is another now, as they were."""
+        found = []
+        for hash_, place in places.items():
+            node = self.nodes[hash_]
+            if place != (node.link, node.missing, node.first):
+                found.append(Node(node.height, hash_, node.parent, *place))
+        return found
+
+    def _settle(self, before: Mapping[str, Step], places: Mapping[str, Place]) -> Plan:
+        """Choose the tip anew, and say what differs from before."""
         self._choose_tip()
         plan = Plan()
         now = list(self.path())
@@ -282,7 +355,7 @@ class Tracker:
                 plan.apply.append(node.hash)
         kept = {node.hash for node in now}
         plan.retract = [hash_ for hash_ in before if hash_ not in kept]
-        plan.forget = self._forget()
+        plan.undo = self._changed(places)
         return plan
 
     def _choose_tip(self) -> None:
@@ -290,19 +363,6 @@ class Tracker:
         highest = max((n for n in self.nodes.values() if n.attached), key=lambda n: n.height, default=None)
         if highest is not None and highest.height > self.height:
             self.tip = highest.hash
-
-    def _forget(self) -> list[Node]:
-        """Blocks out of reach, now and then; the lowest that stay keep links that lead nowhere."""
-        if len(self.nodes) <= KEEP + FORGET_EVERY:
-            return []
-        old = [node for node in self.nodes.values() if node.height <= self.height - KEEP]
-        for node in old:
-            del self.nodes[node.hash]
-            self._children.pop(node.hash, None)
-            siblings = self._children.get(node.parent or "")
-            if siblings and node.hash in siblings:
-                siblings.remove(node.hash)
-        return old
 
     def _add_child(self, node: Node) -> None:
         if node.parent is not None:

@@ -4,22 +4,24 @@ The tracker says which blocks are the chain; here they are computed, each with t
 branch, and what has left the chain is retracted.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from app.chain.tracker import Node, Patience, Plan, Tracker
+from app.chain.tracker import PATIENCE, Node, Patience, Plan, Tracker
 from app.model.features import BlockFeatures
-from app.model.signal import BATCH_DECODER, ENCODER, Signal, SignalBatch
+from app.model.signal import BATCH_DECODER, ENCODER, MAX_NAMES, Signal, SignalBatch
 from app.processors.history import MOST, History, Past
 from app.processors.run import Enabled, Ran, run_processors
 
-NEAR = 144
-"""Heights below a given one among which the nearest known totals are looked for."""
+NEAR = 2016
+"""Heights below a given one among which the nearest known totals are looked for: behind a longer gap,
+sums reach back to the chain's start."""
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -30,8 +32,20 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     correlation_id: str | None = None
     past: Past | None = None
     """Set once it was computed."""
+    failed: bool = False
+    """A processor's signals are missing: once the block comes again, it is computed again."""
     sent: msgspec.Raw | msgspec.UnsetType = UNSET
     """The batch as it was last sent: what a retraction takes back, whatever code made it."""
+
+
+class Undo(msgspec.Struct):
+    """What takes back an event that a crash has left half written: so that it can be done again."""
+
+    version: int
+    """The event's: it is complete once the chain's own is as high."""
+    tip: str | None
+    added: str | None
+    places: list[Node]
 
 
 @dataclass(slots=True)
@@ -39,12 +53,14 @@ class Effects:
     """What an event leads to: first these batches are sent, then this is written."""
 
     batches: list[SignalBatch] = field(default_factory=list)
-    """At most one a `ts`."""
+    """One a `ts`, or several where one would hold too many names."""
     entries: list[Entry] = field(default_factory=list)
-    """To be written in this order: the cause last, so that a crash before it repeats all."""
+    """To be written, behind `undo` and before the chain's tip."""
     pasts: list[Past] = field(default_factory=list)
     """Of the chain's computed blocks, for `sums`."""
     forget: list[Node] = field(default_factory=list)
+    undo: "Undo | None" = None
+    """Written first, where an event changes several blocks."""
     ran: list[tuple[BlockFeatures, Ran]] = field(default_factory=list)
     retracted: list[BlockFeatures] = field(default_factory=list)
     passed: int = 0
@@ -67,7 +83,7 @@ class Chain:
         since_ms: int = 0,
         version: int = 0,
         older: Callable[[int], Past | None] = lambda _: None,
-        patience: Patience = Patience(),  # noqa: B008 - it never changes
+        patience: Patience = PATIENCE,
     ) -> None:
         self._processors = processors
         self._older = older
@@ -83,41 +99,53 @@ class Chain:
         self._raise_version(version)
         if features.isolated:
             return self._alone(features, correlation_id)
+        tip, added = self.tracker.tip, None
         plan = self.tracker.arrive(features.height, features.hash, features.previousblockhash, now_ms)
         if plan.too_late:
-            return self._alone(features, correlation_id, too_late=True)
+            return self._out_of_reach(features, correlation_id)
         if features.hash not in self.entries and features.hash in self.tracker.nodes:
+            added = features.hash
             node = self.tracker.nodes[features.hash]
             self.entries[features.hash] = Entry(node=node, features=features, correlation_id=correlation_id)
-        return self._follow(plan, now_ms, cause=features.hash)
+        if plan.again is not None and self.entries[plan.again].failed:
+            plan = self.tracker.redo(plan.again)
+        undo = Undo(self.version, tip, added, plan.undo)
+        return self._follow(plan, now_ms, undo)
 
     def tick(self, *, now_ms: int, version: int) -> Effects:
         """Time has passed."""
         self._raise_version(version)
-        return self._passed(self.tracker.tick(now_ms), now_ms)
+        tip = self.tracker.tip
+        plan = self.tracker.tick(now_ms)
+        return self._follow(plan, now_ms, Undo(self.version, tip, None, plan.undo))
 
     def give_up(self, *, version: int) -> Effects:
         """Don't wait: pass the lowest gap now."""
         self._raise_version(version)
-        return self._passed(self.tracker.give_up(), self.tracker.since_ms)
-
-    def _passed(self, plan: Plan, now_ms: int) -> Effects:
-        return self._follow(plan, now_ms, cause=plan.apply[0] if plan.apply else None)
+        tip = self.tracker.tip
+        plan = self.tracker.give_up()
+        return self._follow(plan, self.tracker.since_ms, Undo(self.version, tip, None, plan.undo))
 
     def _raise_version(self, version: int) -> None:
         self.version = max(version, self.version + 1)
 
-    def _alone(
-        self, features: BlockFeatures, correlation_id: str | None, *, too_late: bool = False
-    ) -> Effects:
+    def _out_of_reach(self, features: BlockFeatures, correlation_id: str | None) -> Effects:
+        """A block far below the tip: by itself, and only where none of its height is known."""
+        if self._older(features.height) is not None:
+            return Effects()
+        effects = self._alone(features, correlation_id)
+        effects.too_late = True
+        return effects
+
+    def _alone(self, features: BlockFeatures, correlation_id: str | None) -> Effects:
         """A block out of context."""
         ran = run_processors(
             self._processors, features, None, version=self.version, correlation_id=correlation_id
         )
-        return Effects(batches=[ran.batch], ran=[(features, ran)], too_late=too_late)
+        return Effects(batches=[ran.batch], ran=[(features, ran)])
 
-    def _follow(self, plan: Plan, now_ms: int, *, cause: str | None) -> Effects:
-        effects = Effects(forget=plan.forget, passed=plan.passed)
+    def _follow(self, plan: Plan, now_ms: int, undo: Undo) -> Effects:
+        effects = Effects(passed=plan.passed)
         batches: dict[str, SignalBatch] = {}
         when = datetime.fromtimestamp(now_ms / 1000, UTC)
         for hash_ in plan.retract:
@@ -126,9 +154,11 @@ class Chain:
         if plan.again is not None and (sent := self.entries[plan.again].sent) is not UNSET:
             batch = self._again(BATCH_DECODER.decode(sent))
             batches.setdefault(batch.ts, batch)
-        effects.batches = list(batches.values())
-        effects.entries = self._to_write(plan, cause)
-        for node in plan.forget:
+        effects.batches = [part for batch in batches.values() for part in in_parts(batch)]
+        effects.forget = self.tracker.forget()
+        effects.entries = self._to_write(plan, effects.forget)
+        effects.undo = undo if len(effects.entries) > 1 else None
+        for node in effects.forget:
             self.entries.pop(node.hash, None)
         return effects
 
@@ -160,12 +190,13 @@ class Chain:
         pasts = self._before(hashes[0]) if hashes else []
         for hash_ in hashes:
             entry = self.entries[hash_]
-            ran = self._run(entry, pasts[-MOST:])
+            ran = self._run(entry, pasts)
             pasts.append(ran.past)
             effects.pasts.append(ran.past)
             effects.ran.append((entry.features, ran))
             gone = self._gone(entry, ran.batch, batches.get(ran.batch.ts))
-            entry.past, entry.sent = ran.past, msgspec.Raw(ENCODER.encode(ran.batch))
+            entry.past, entry.failed = ran.past, bool(ran.failures)
+            entry.sent = msgspec.Raw(ENCODER.encode(ran.batch))
             self._take_back(gone, when)
             ran.batch.signals += gone
             batches[ran.batch.ts] = ran.batch
@@ -174,7 +205,7 @@ class Chain:
         ran = run_processors(
             self._processors,
             entry.features,
-            History(pasts, self._at(pasts), entry.node.missing),
+            History(pasts[-MOST:], self._at(pasts), entry.node.missing),
             version=self.version,
             correlation_id=entry.correlation_id,
         )
@@ -193,6 +224,9 @@ class Chain:
         """What the blocks below have left, oldest first."""
         below = islice(self.tracker.path(hash_), 1, MOST + 1)
         found = [past for node in below if (past := self.entries[node.hash].past) is not None]
+        node = self.tracker.nodes[hash_]
+        if not found and node.link is not None and (past := self._at([])(node.height - 1)) is not None:
+            return [past]  # its predecessor is out of reach: sums go on from it
         return found[::-1]
 
     def _at(self, pasts: Sequence[Past]) -> Callable[[int], Past | None]:
@@ -208,13 +242,16 @@ class Chain:
 
         return find
 
-    def _to_write(self, plan: Plan, cause: str | None) -> list[Entry]:
-        hashes = dict.fromkeys([*plan.retract, *plan.apply, *(node.hash for node in plan.touched)])
-        forgotten = {node.hash for node in plan.forget}
-        last = [cause] if cause in hashes else []
-        ordered = [*(hash_ for hash_ in hashes if hash_ != cause), *last]
-        return [self.entries[hash_] for hash_ in ordered if hash_ not in forgotten]
+    def _to_write(self, plan: Plan, forget: Sequence[Node]) -> list[Entry]:
+        moved = (node.hash for node in (*plan.touched, *plan.undo))
+        hashes = dict.fromkeys([*plan.retract, *plan.apply, *moved])
+        forgotten = {node.hash for node in forget}
+        return [self.entries[hash_] for hash_ in hashes if hash_ not in forgotten]
 
-    def latest(self) -> Iterator[Entry]:
-        """Blocks of the chain within reach, highest first."""
-        return (self.entries[node.hash] for node in self.tracker.path())
+
+def in_parts(batch: SignalBatch) -> list[SignalBatch]:
+    """A record holds so many names; with those of an orphan that had the same `ts`, there may be more."""
+    if len(batch.signals) <= MAX_NAMES:
+        return [batch]
+    starts = range(0, len(batch.signals), MAX_NAMES)
+    return [replace(batch, signals=batch.signals[start : start + MAX_NAMES]) for start in starts]

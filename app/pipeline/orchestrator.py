@@ -9,12 +9,14 @@ from uuid import uuid4
 import orjson
 
 from app.chain.extract import extract
+from app.chain.tracker import KEEP
 from app.errors import SigstreamError
 from app.labels.registry import Labels, builtin_labels
 from app.model.features import BlockFeatures
 from app.model.signal import Signal
 from app.pipeline.chain import Chain, Effects
 from app.processors.base import Processor
+from app.processors.history import YEAR, Past
 from app.processors.registry import ProcessorConfig, make_processors
 from app.processors.run import Enabled
 
@@ -56,7 +58,8 @@ class PipelineOrchestrator:
             enabled = [Enabled(processor) for processor in signal_processors]
         self._name = chain
         self._labels = builtin_labels() if labels is None else labels
-        self._chain = Chain(enabled)
+        self._sums: dict[int, Past] = {}
+        self._chain = Chain(enabled, older=self._sums.get)
         self._blocks = 0
 
     def process_new_block(self, block: bytes | Mapping[str, Any] | BlockFeatures) -> PipelineResult:
@@ -68,8 +71,8 @@ class PipelineOrchestrator:
             features = self._features(block)
             result.timing_metrics["extract"] = perf_counter() - begun
             self._take(self._arrive(features, result.correlation_id), result)
-        except SigstreamError as error:
-            result.error = str(error)
+        except (SigstreamError, TypeError, ValueError, OverflowError) as error:
+            result.error = str(error) or repr(error)
         result.timing_metrics["total"] = perf_counter() - begun
         return result
 
@@ -89,9 +92,16 @@ class PipelineOrchestrator:
             effects.append(self._chain.give_up(version=self._blocks))
         return effects
 
+    def _remember(self, pasts: Sequence[Past]) -> None:
+        """As the agents' table does, for a year."""
+        for past in pasts:
+            self._sums[past.height] = past
+            self._sums.pop(past.height - YEAR - KEEP, None)
+
     def _take(self, effects: Sequence[Effects], result: PipelineResult) -> None:
         failed = []
         for effect in effects:
+            self._remember(effect.pasts)
             result.signals += [signal for batch in effect.batches for signal in batch.signals]
             for features, ran in effect.ran:
                 result.timing_metrics.update(ran.timings)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.chain.tracker import KEEP, Patience
-from app.pipeline.chain import Chain, Effects, Entry
+from app.pipeline.chain import Chain, Effects, Entry, Undo
 from app.processors.history import YEAR, Past
 from app.processors.run import Enabled
 
@@ -20,8 +20,8 @@ class Table(Protocol):
     def put(self, event: Any, key: bytes, value: bytes | None, after: Any = None) -> None:
         """Write (None: delete) once `after` is done."""
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All that has been written."""
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All that has been written under keys that begin so."""
 
 
 class Tip(msgspec.Struct):
@@ -36,6 +36,7 @@ _encode = msgspec.json.Encoder().encode
 _ENTRY = msgspec.json.Decoder(Entry)
 _TIP = msgspec.json.Decoder(Tip)
 _PAST = msgspec.json.Decoder(Past)
+_UNDO = msgspec.json.Decoder(Undo)
 
 
 class ChainStore:
@@ -54,13 +55,16 @@ class ChainStore:
 
     def load(self, event: Any, chain: str, processors: Sequence[Enabled]) -> Chain:
         """The chain as it was left; nothing of it may be on its way into the table."""
-        prefix = f"{chain}|block|".encode()
-        entries = [_ENTRY.decode(value) for key, value in self._table.items() if key.startswith(prefix)]
+        found = [_ENTRY.decode(value) for _, value in self._table.items(_key(chain, "block|"))]
+        entries = {entry.node.hash: entry for entry in found}
         known = self._table.get(event, _key(chain, "tip"))
         tip = _TIP.decode(known) if known else Tip(None, 0, 0)
+        left = self._table.get(event, _key(chain, "undo"))
+        if left is not None:
+            _take_back(_UNDO.decode(left), tip, entries)
         return Chain(
             processors,
-            entries,
+            list(entries.values()),
             tip=tip.hash,
             since_ms=tip.since_ms,
             version=tip.version,
@@ -69,10 +73,15 @@ class ChainStore:
         )
 
     def save(self, event: Any, name: str, chain: Chain, effects: Effects, after: Any) -> None:
-        """What an event has changed, once `after` is done; in an order that a crash may cut anywhere.
+        """What an event has changed, once `after` is done; a crash may cut the writes anywhere.
 
-        The cause of it all is written next to last: without it, all of it is done again.
+        The tip's version makes the event complete. Until then it is done again after a crash: what changes
+        several blocks is taken back before.
         """
+        if effects.undo is not None:
+            self._table.put(event, _key(name, "undo"), _encode(effects.undo), after)
+        for height in {features.height for features in effects.retracted}:
+            self._delete(event, _past_key(name, height), after)
         for past in effects.pasts:
             self._table.put(event, _past_key(name, past.height), _encode(_sums_only(past)), after)
             self._delete(event, _past_key(name, past.height - YEAR - KEEP), after)
@@ -83,6 +92,7 @@ class ChainStore:
         self._table.put(event, _key(name, "tip"), _encode(tip), after)
         for node in effects.forget:
             self._delete(event, _key(name, f"block|{node.height:010}|{node.hash}"), after)
+        self._delete(event, _key(name, "undo"), after)
 
     def _delete(self, event: Any, key: bytes, after: Any) -> None:
         if self._table.get(event, key) is not None:
@@ -91,6 +101,17 @@ class ChainStore:
     def _past(self, event: Any, chain: str, height: int) -> Past | None:
         found = self._table.get(event, _past_key(chain, height)) if height >= 0 else None
         return _PAST.decode(found) if found else None
+
+
+def _take_back(undo: Undo, tip: Tip, entries: dict[str, Entry]) -> None:
+    """What is there of an event whose tip was not written."""
+    if tip.version >= undo.version:
+        return
+    tip.hash = undo.tip
+    entries.pop(undo.added or "", None)
+    for place in undo.places:
+        if place.hash in entries:
+            entries[place.hash].node = place
 
 
 def _sums_only(past: Past) -> Past:

@@ -14,7 +14,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Raise BudgetExceeded inside the block once `seconds` have passed.
 
     The timer's signal reaches Python code only, between two bytecodes: a call into C that does not come
-    back is not interrupted. Outside of the main thread, and on systems without SIGALRM, there is no limit.
+    back is not interrupted. Code that catches it is interrupted again. Outside of the main thread, and on
+    systems without SIGALRM, there is no limit.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
@@ -24,7 +25,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise BudgetExceeded(f"not done after {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, max(seconds / 10, 0.01))
     try:
         yield
     finally:

@@ -29,11 +29,20 @@ class Past(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Heights just below it that never came."""
     values: dict[str, float] = {}
     """Name -> value of its signals."""
-    traces: dict[str, Any] = {}
-    states: dict[str, Any] = {}
+    traces: dict[str, msgspec.Raw] = {}
+    states: dict[str, msgspec.Raw] = {}
     totals: dict[str, int] = {}
     blocks: int = 1
     """Blocks that `totals` count."""
+
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def kept(value: Any) -> msgspec.Raw:
+    """A trace or a state as a table keeps it, JSON: nobody can change it any more. Raises TypeError."""
+    return msgspec.Raw(_encode(value))
 
 
 def _nothing(_height: int) -> Past | None:
@@ -63,7 +72,7 @@ class History:
         """Values of the signal `name` in the last `blocks` blocks, oldest first; blocks without it are
         left out."""
         if blocks == WINDOW:
-            return self._columns.get(name, [])
+            return self._columns.get(name, [])[:]
         return [past.values[name] for past in self.pasts[-blocks:] if name in past.values]
 
     @cached_property
@@ -77,11 +86,12 @@ class History:
 
     def traces(self, processor: str, blocks: int = WINDOW) -> list[Any]:
         """What the processor left with each of the last `blocks` blocks, oldest first."""
-        return [past.traces[processor] for past in self.pasts[-blocks:] if processor in past.traces]
+        return [_decode(past.traces[processor]) for past in self.pasts[-blocks:] if processor in past.traces]
 
     def state(self, processor: str) -> Any:
         """What the processor's state was after the block before; None where there is none."""
-        return self.pasts[-1].states.get(processor) if self.pasts else None
+        found = self.pasts[-1].states.get(processor) if self.pasts else None
+        return _decode(found) if found is not None else None
 
     def sums(self, blocks: int) -> tuple[dict[str, int], int]:
         """Sums of all amounts over the last `blocks` heights, or as many as are known, and how many

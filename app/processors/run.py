@@ -18,7 +18,7 @@ from app.model.signal import MAX_METADATA_BYTES, MAX_NAMES, Signal, SignalBatch
 from app.processors.base import Metric, Output, Processor
 from app.processors.budget import time_limit
 from app.processors.confidence import confidence
-from app.processors.history import WINDOW, History, Past
+from app.processors.history import WINDOW, History, Past, kept
 
 PROVIDER = "sigstream"
 """Provider of all block signals."""
@@ -69,7 +69,8 @@ def run_processors(
         try:
             with time_limit(enabled.budget_s):
                 output = enabled.processor.process(features, seen)
-            signals = [_signal(metric, name, features, seen, version) for metric in output.metrics]
+                metrics = list(output.metrics)
+            signals = [_signal(metric, name, features, seen, version) for metric in metrics]
             _check(signals, taken)
             _keep(ran.past, name, output)
             taken.update(signal.name for signal in signals)
@@ -98,19 +99,20 @@ def _empty_past(features: BlockFeatures, history: History | None) -> Past:
         height=features.height,
         hash=features.hash,
         values={},
+        states=dict(before.states) if before else {},  # a processor that fails goes on from there
         totals=dict(before.totals) if before else {},
         blocks=before.blocks + 1 if before else 1,
     )
 
 
 def _keep(past: Past, name: str, output: Output) -> None:
-    """As they will be after a restart, when they come out of a table as JSON. Raises TypeError."""
-    trace, state = msgspec.json.decode(msgspec.json.encode((output.trace, output.state)))
+    """What later blocks see. Raises TypeError for what can't be kept."""
+    trace, state = kept(output.trace), kept(output.state)
     if not all(isinstance(amount, int) for amount in output.amounts.values()):
         raise TypeError(f"amounts must be integers: {dict(output.amounts)}")
-    if trace is not None:
+    if output.trace is not None:
         past.traces[name] = trace
-    if state is not None:
+    if output.state is not None:
         past.states[name] = state
     for key, amount in output.amounts.items():
         past.totals[key] = past.totals.get(key, 0) + amount

@@ -279,9 +279,18 @@ class HeldState:
         if self._overlay.get(slot) is held:
             del self._overlay[slot]
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All that has been written; what is held is not among it: see `settled`."""
-        return iter(self.table.items())
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All that has been written under keys that begin so; what is held is not among it: see `settled`."""
+        store = self.table.data
+        if not hasattr(store, "_dbs"):
+            yield from (item for item in self.table.items() if item[0].startswith(prefix))
+            return
+        for database in store._dbs.values():  # RocksDB has its keys in order
+            for key, value in database.items(from_key=prefix):
+                if not key.startswith(prefix):
+                    break
+                if key != store.offset_key:
+                    yield key, value
 
     async def settled(self) -> None:
         """Wait until nothing is held any more. Raises StateFailed when Kafka does not take it in time."""

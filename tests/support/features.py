@@ -5,7 +5,7 @@ from typing import Any
 
 from app.model.features import BlockFeatures, EntityFlow, Histogram, Pool, Shape, ShapeSum, Transfer
 from app.processors.base import Metric, Output, Processor
-from app.processors.history import History, Past
+from app.processors.history import History, Past, kept
 
 BTC = 100_000_000
 
@@ -65,7 +65,7 @@ def history(
             height=number,
             hash=f"{number:064x}",
             values={name: found[number] for name, found in (values or {}).items()},
-            traces={name: found[number] for name, found in (traces or {}).items()},
+            traces={name: kept(found[number]) for name, found in (traces or {}).items()},
             totals=dict(totals or {}),
             blocks=number + 1,
         )

@@ -15,6 +15,7 @@ from app.config import Settings
 from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
 from app.sinks.bigquery.config import BigQueryConfig
+from app.sinks.bigquery.schema import versions_sql
 
 Key = tuple[str, str, str, str]
 """provider, symbol, ts (canonical), name."""
@@ -189,22 +190,21 @@ class BigQueryStore:
 
     async def latest(self, provider: str) -> dict[Key, Stored]:
         columns = COLUMNS.replace("metadata", "TO_JSON_STRING(metadata) AS metadata")
+        versions = f"({versions_sql(self._config.table_id)})"  # the view leaves out what was taken back
         return stored_by_key(
-            await self._of(
-                f"provider, symbol, {BQ_TS} AS at, name, {columns}", self._config.view_id, provider
-            )
+            await self._of(f"provider, symbol, {BQ_TS} AS at, name, {columns}", versions, provider)
         )
 
     async def versions(self, provider: str) -> Counter[tuple[Key, int]]:
         columns = f"provider, symbol, {BQ_TS} AS at, name, version"
-        return counted(await self._of(columns, self._config.table_id, provider))
+        return counted(await self._of(columns, f"`{self._config.table_id}`", provider))
 
     async def count(self, provider: str) -> int:
-        rows = await self._of("count(*)", self._config.table_id, provider)
+        rows = await self._of("count(*)", f"`{self._config.table_id}`", provider)
         return int(rows[0][0]) if rows else 0
 
     async def _of(self, columns: str, table: str, provider: str) -> list[Any]:
-        return await self._all(f"SELECT {columns} FROM `{table}` WHERE provider = '{provider}'")
+        return await self._all(f"SELECT {columns} FROM {table} WHERE provider = '{provider}'")
 
     async def _all(self, sql: str) -> list[Any]:
         try:

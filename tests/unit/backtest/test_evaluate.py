@@ -11,7 +11,7 @@ from app.backtest.replay import Memory, Replayed, replay
 from app.errors import ConfigurationError, Terminal
 from app.model.features import BlockFeatures
 from app.processors.base import Metric, Output
-from app.processors.history import MOST, History, Past
+from app.processors.history import MOST, History, Past, kept
 from app.processors.predictive import PredictiveProcessor
 from app.processors.run import Enabled
 from tests.support.fee_market import block, market, scaled
@@ -140,7 +140,7 @@ def test_processors_see_the_history_that_agents_show_them() -> None:
 def test_of_old_blocks_only_sums_are_kept() -> None:
     memory = Memory()
     for height in range(3 * MOST):
-        memory.add(Past(height=height, hash="", states={"x": height}, totals={"one": height + 1}))
+        memory.add(Past(height=height, hash="", states={"x": kept(height)}, totals={"one": height + 1}))
     history = memory.before(3 * MOST)
     assert history.pasts[0].height == 2 * MOST
     assert history.state("x") == 3 * MOST - 1

@@ -1,25 +1,28 @@
 """A chain's signals end the same, whatever order its blocks come in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.chain.tracker import KEEP, MAX_JUMP, Patience
+from app.chain.tracker import CONFIRMATIONS, KEEP, MAX_JUMP, PATIENCE, REACH, Patience
 from app.errors import ContractError
 from app.model.features import BlockFeatures
-from app.model.signal import SignalBatch
-from app.pipeline.chain import Chain, Effects, Entry
+from app.model.signal import Signal, SignalBatch
+from app.pipeline.chain import Effects, in_parts
+from app.pipeline.store import ChainStore
 from app.processors.base import Metric, Output
 from app.processors.history import History
 from app.processors.run import Enabled
 
+CHAIN = "BTC-SIM"
 GENESIS = 1_700_000_000
 
 
@@ -54,7 +57,7 @@ def block(
 ) -> BlockFeatures:
     hash_ = sha256(f"{height}|{branch}".encode()).hexdigest()
     return BlockFeatures(
-        chain="BTC-SIM",
+        chain=CHAIN,
         height=height,
         hash=hash_,
         previousblockhash=parent.hash if parent else None,
@@ -105,47 +108,78 @@ class Store:
         return {key: value for key, (_, value, retracted) in self.rows.items() if not retracted}
 
 
-class Run:
-    """A chain and its store; `restart` leaves nothing but what was written."""
+class Table:
+    """A dict; `log` has the writes since it was emptied."""
 
     def __init__(self) -> None:
-        self.chain = Chain(PROCESSORS)
+        self.content: dict[bytes, bytes] = {}
+        self.log: list[tuple[bytes, bytes | None]] = []
+
+    def get(self, _event: Any, key: bytes) -> bytes | None:
+        return self.content.get(key)
+
+    def put(self, _event: Any, key: bytes, value: bytes | None, _after: Any = None) -> None:
+        self.log.append((key, value))
+        self.apply([(key, value)])
+
+    def apply(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
+        for key, value in writes:
+            if value is None:
+                self.content.pop(key, None)
+            else:
+                self.content[key] = value
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        return iter([item for item in sorted(self.content.items()) if item[0].startswith(prefix)])
+
+
+class Run:
+    """A chain, its table and its store. A crash keeps some of an event's writes, and repeats the event."""
+
+    def __init__(self, patience: Patience = PATIENCE) -> None:
+        self.table = Table()
+        self.written = ChainStore(self.table, patience)
         self.store = Store()
-        self.written: dict[str, bytes] = {}
-        self.tip: tuple[str | None, int, int] = (None, 0, 0)
+        self.patience = patience
         self.now_ms = 0
+        self.restart()
 
-    def send(self, *blocks: BlockFeatures) -> list[Effects]:
-        return [self._take(features) for features in blocks]
+    def restart(self) -> None:
+        self.chain = self.written.load(None, CHAIN, PROCESSORS)
 
-    def _take(self, features: BlockFeatures) -> Effects:
+    def send(self, *blocks: BlockFeatures, crash: float | None = None) -> list[Effects]:
+        return [self._arrive(features, crash) for features in blocks]
+
+    def _arrive(self, features: BlockFeatures, crash: float | None) -> Effects:
         self.now_ms += 1
-        effects = self.chain.arrive(features, now_ms=self.now_ms, version=self.now_ms)
+        return self._event(
+            lambda: self.chain.arrive(features, now_ms=self.now_ms, version=self.now_ms), crash
+        )
+
+    def wait(self, crash: float | None = None) -> None:
+        """Long enough for every gap that is passed."""
+        while self.chain.tracker.waiting:
+            self.now_ms += self.patience.wait_ms
+            self._event(lambda: self.chain.tick(now_ms=self.now_ms, version=self.now_ms), crash)
+
+    def _event(self, event: Callable[[], Effects], crash: float | None) -> Effects:
+        if crash is not None:
+            before = dict(self.table.content)
+            self._write(event())
+            self.table.content = before
+            self.table.apply(self.table.log[: int(crash * (len(self.table.log) + 1))])
+            self.restart()
+        effects = event()
         self._write(effects)
         return effects
 
-    def wait(self) -> None:
-        """Long enough for every gap."""
-        while self.chain.tracker.waiting:
-            self.now_ms += Patience().wait_ms
-            self._write(self.chain.tick(now_ms=self.now_ms, version=self.now_ms))
-
     def _write(self, effects: Effects) -> None:
         self.store.take(effects.batches)
-        for entry in effects.entries:
-            self.written[entry.node.hash] = msgspec.json.encode(entry)
-        for node in effects.forget:
-            self.written.pop(node.hash, None)
-        tracker = self.chain.tracker
-        self.tip = (tracker.tip, tracker.since_ms, self.chain.version)
-
-    def restart(self) -> None:
-        entries = [msgspec.json.decode(value, type=Entry) for value in self.written.values()]
-        tip, since_ms, version = self.tip
-        self.chain = Chain(PROCESSORS, entries, tip=tip, since_ms=since_ms, version=version)
+        self.table.log = []
+        self.written.save(None, CHAIN, self.chain, effects, None)
 
     def heights(self) -> list[int]:
-        return [entry.node.height for entry in self.chain.latest()][::-1]
+        return [node.height for node in self.chain.tracker.path()][::-1]
 
 
 def delivered(blocks: Sequence[BlockFeatures]) -> dict[tuple[str, str], float]:
@@ -268,7 +302,7 @@ def test_a_jump_of_ten_million_is_refused_and_changes_nothing() -> None:
 
 
 def test_what_comes_too_late_is_computed_without_history() -> None:
-    main = branch("a", None, KEEP + 300)
+    main = branch("a", None, REACH + 300)
     run = Run()
     run.send(*main[:5], *main[6:])
     run.wait()
@@ -280,7 +314,8 @@ def test_what_comes_too_late_is_computed_without_history() -> None:
 def test_memory_is_bounded() -> None:
     run = Run()
     run.send(*branch("a", None, KEEP + 400))
-    assert len(run.chain.entries) == len(run.chain.tracker.nodes) == len(run.written) <= KEEP + 101
+    stored = list(run.table.items(f"{CHAIN}|block|".encode()))
+    assert len(run.chain.entries) == len(run.chain.tracker.nodes) == len(stored) <= KEEP + 101
 
 
 def history_of(rng: Random) -> tuple[list[BlockFeatures], list[BlockFeatures]]:
@@ -303,20 +338,144 @@ def history_of(rng: Random) -> tuple[list[BlockFeatures], list[BlockFeatures]]:
 
 
 SOME = st.sets(st.integers(0, 60), max_size=5)
+CUTS = st.dictionaries(st.integers(0, 60), st.floats(0, 1), max_size=4)
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.integers(0, 2**32), st.sets(st.integers(0, 60), max_size=6), st.sets(st.integers(0, 60), max_size=3)
-)
-def test_any_order_any_gaps_and_restarts_end_the_same(seed: int, waits: set[int], restarts: set[int]) -> None:
+@given(st.integers(0, 2**32), SOME, CUTS, st.sampled_from([PATIENCE, Patience(blocks=3)]))
+def test_any_order_any_gaps_and_crashes_end_the_same(
+    seed: int, waits: set[int], crashes: dict[int, float], patience: Patience
+) -> None:
     perfect, mixed = history_of(Random(seed))
-    run = Run()
+    run = Run(patience)
     for number, features in enumerate(mixed):
-        run.send(features)
+        run.send(features, crash=crashes.get(number))
         if number in waits:
-            run.wait()
-        if number in restarts:
-            run.restart()
+            run.wait(crash=crashes.get(number))
     run.wait()
     assert run.store.latest() == delivered(perfect)
+
+
+@pytest.mark.parametrize("crash", [number / 12 for number in range(13)])
+def test_a_crash_in_the_middle_of_filling_a_gap(crash: float) -> None:
+    main = branch("a", None, 12)
+    run = Run()
+    run.send(*main[:4], *main[6:])
+    run.wait(crash=crash)
+    assert run.heights() == [0, 1, 2, 3, *range(6, 12)]
+    run.send(main[5], crash=crash)
+    assert run.heights() == [0, 1, 2, 3, *range(5, 12)]
+    run.send(main[4], crash=crash)
+    assert run.store.latest() == delivered(main)
+
+
+def test_a_gap_with_a_long_backlog_behind_it_keeps_the_history() -> None:
+    main = branch("a", None, KEEP + 400)
+    run = Run()
+    run.send(*main[:300], *main[301:])
+    run.wait()
+    assert run.chain.entries[main[-1].hash].past is not None
+    assert run.chain.entries[main[-1].hash].past.blocks == len(main) - 1  # type: ignore[union-attr]
+    late = Run()
+    late.send(*main[:300], *main[301 : 301 + 1900], main[300])
+    assert late.store.latest() == delivered(main[:2201])
+
+
+@pytest.mark.parametrize("depth", [250, 1000])
+def test_a_deep_reorganisation_has_the_whole_window_below_it(depth: int) -> None:
+    main = branch("a", None, 2500)
+    other = branch("b", main[2499 - depth], depth + 1)
+    run = Run()
+    run.send(*main, *other)
+    assert run.store.latest() == delivered([*main[: 2500 - depth], *other])
+
+
+def test_a_reorganisation_across_a_passed_gap_from_the_top_down() -> None:
+    main = branch("m", None, 40)
+    a = branch("a", main[29], 2)
+    b = branch("b", main[29], 5)  # heights 30 to 34
+    run = Run()
+    run.send(*main[:30], *a, b[3])
+    run.wait()
+    run.send(b[2], b[1])
+    assert run.heights()[:28] == list(range(28))
+    run.send(b[0], b[4])
+    assert run.store.latest() == delivered([*main[:30], *b])
+
+
+def test_what_is_out_of_reach_and_known_is_left_alone() -> None:
+    main = branch("a", None, KEEP + 300)
+    run = Run()
+    run.send(*main)
+    before = run.store.latest()
+    (effects,) = run.send(main[10])
+    (orphan,) = run.send(block(10, "other", main[9]))
+    assert effects.batches == orphan.batches == []
+    assert run.store.latest() == before
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda main: msgspec.structs.replace(main[4], hash="f" * 64, previousblockhash="f" * 64),
+        lambda main: msgspec.structs.replace(main[4], hash="f" * 64, height=9),
+        lambda main: msgspec.structs.replace(main[4], hash="f" * 64, height=2),
+        lambda main: msgspec.structs.replace(main[4], hash="f" * 64, height=0),
+    ],
+    ids=["its own parent", "too high", "too low", "first with a parent"],
+)
+def test_a_height_that_contradicts_the_parent_is_refused(bad: Callable[[list[BlockFeatures]], Any]) -> None:
+    main = branch("a", None, 6)
+    run = Run()
+    run.send(*main[:5])
+    with pytest.raises(ContractError):
+        run.send(bad(main))
+    run.send(main[5])
+    assert run.store.latest() == delivered(main)
+
+
+def test_a_stray_block_far_above_does_not_end_the_chain() -> None:
+    main = branch("a", None, 8)
+    far = msgspec.structs.replace(main[7], height=50_000, hash="e" * 64, previousblockhash="d" * 64)
+    run = Run()
+    run.send(*main[:5], far)
+    run.wait()
+    run.send(*main[5:])
+    assert run.heights() == list(range(8))
+    run.send(*branch("f", far, CONFIRMATIONS))
+    run.wait()
+    assert run.heights()[-1] == 50_000 + CONFIRMATIONS
+
+
+def test_more_names_than_a_record_holds_are_sent_in_parts() -> None:
+    many = SignalBatch(
+        provider="p", symbol="S", ts="t", signals=[Signal(name=str(n), value=1.0) for n in range(2500)]
+    )
+    assert [len(part.signals) for part in in_parts(many)] == [1000, 1000, 500]
+
+
+class Flaky(Witness):
+    """Fails while it is told to."""
+
+    fails = False
+
+    def process(self, features: BlockFeatures, history: History | None) -> Output:
+        if self.fails:
+            raise ZeroDivisionError
+        return super().process(features, history)
+
+
+def test_a_block_that_a_processor_failed_on_is_computed_again_when_it_comes_again() -> None:
+    main = branch("a", None, 8)
+    flaky = Flaky()
+    run = Run()
+    run.chain = run.written.load(None, CHAIN, [Enabled(flaky)])
+    run.send(*main[:4])
+    flaky.fails = True
+    (failed,) = run.send(main[4])
+    assert failed.batches[0].signals == []
+    flaky.fails = False
+    run.send(*main[5:])
+    assert run.chain.entries[main[5].hash].past is not None
+    run.send(main[4])
+    assert run.store.latest() == delivered(main)
