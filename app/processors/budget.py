@@ -9,6 +9,10 @@ from types import FrameType
 from app.errors import BudgetExceeded
 
 
+class _Expired(BaseException):
+    """Passes an `except Exception` of the code that it interrupts."""
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise BudgetExceeded inside the block once `seconds` have passed.
@@ -22,12 +26,14 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def expire(_number: int, _frame: FrameType | None) -> None:
-        raise BudgetExceeded(f"not done after {seconds:g} s")
+        raise _Expired
 
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, seconds, max(seconds / 10, 0.01))
     try:
         yield
+    except _Expired:
+        raise BudgetExceeded(f"not done after {seconds:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -121,6 +121,14 @@ def forever() -> None:
         pass
 
 
+def stubborn() -> None:
+    while True:
+        try:
+            forever()
+        except Exception:
+            continue
+
+
 def fail() -> None:
     raise ZeroDivisionError
 
@@ -130,6 +138,7 @@ def fail() -> None:
     [
         pytest.param(Fixed("bad", act=fail), id="raises"),
         pytest.param(Fixed("bad", act=forever), id="loops"),
+        pytest.param(Fixed("bad", act=stubborn), id="loops and catches"),
         pytest.param(Fixed("bad", act=lambda: time.sleep(60)), id="sleeps"),
         pytest.param(Fixed("bad", Metric("bad.a", 1.0), Metric("bad.b", float("nan"))), id="nan"),
         pytest.param(Fixed("bad", Metric("bad.a", float("inf"))), id="infinite"),
@@ -152,6 +161,32 @@ def test_a_bad_processor_costs_its_own_signals_only(bad: Fixed) -> None:
     assert list(ran.failures) == ["bad"]
     assert ran.batch == run().batch
     assert ran.past == run().past
+
+
+class Lazy(Fixed):
+    """Hangs once somebody looks at its metrics."""
+
+    def process(self, features: BlockFeatures, history: History | None) -> Output:
+        return Output(forever() for _ in [1])  # type: ignore[arg-type]
+
+
+def test_metrics_are_made_within_the_budget() -> None:
+    assert isinstance(run(Lazy("lazy")).failures["lazy"], BudgetExceeded)
+
+
+def test_a_processor_that_failed_goes_on_from_its_state() -> None:
+    before = run(Fixed("x", state={"n": 1})).past
+    failed = run(Fixed("x", act=fail), history=History([before])).past
+    assert History([failed]).state("x") == {"n": 1}
+
+
+def test_history_can_not_be_changed() -> None:
+    past = run(Fixed("x", Metric("x.a", 1.0), state={"n": 1}, trace=[1])).past
+    history = History([past])
+    history.state("x")["n"] = 2
+    history.traces("x")[0].append(2)
+    history.values("x.a").append(9.0)
+    assert (history.state("x"), history.traces("x"), history.values("x.a")) == ({"n": 1}, [[1]], [1.0])
 
 
 def test_a_processor_that_hangs_is_named() -> None:
