@@ -26,7 +26,7 @@ from app.pipeline.snapshots import snapshot_batch
 from app.pipeline.store import ChainStore
 from app.processors.registry import enabled_processors
 from app.streaming.app import create_app
-from app.streaming.record import Record, make_headers
+from app.streaming.record import TICK, Record, chain_of, is_isolated, make_headers
 
 log = structlog.get_logger()
 
@@ -50,7 +50,6 @@ unread: set[str] = set()
 """Chains of a table that was just recovered: a tick has each of them read."""
 acknowledged: dict[str, asyncio.Future[Any]] = {}
 """By chain, the sends of the last event: the table is written in the order of events."""
-TICK = "tick"
 ASK_AFTER_MS = 2000
 """A block that waits for so long has its parent asked for."""
 
@@ -60,9 +59,9 @@ json = msgspec.json.Encoder()
 @app.process("blocks")
 async def extract_features(_event: Any, record: Record) -> None:
     """The expensive part: a block's JSON to its features, a few kB."""
-    chain = record.headers.get("chain", b"BTC").decode()
-    isolated = record.headers.get("isolated", b"") in (b"1", b"true")
-    features = extract(record.value, chain=chain, isolated=isolated, labels=labels().current)
+    features = extract(
+        record.value, chain=chain_of(record), isolated=is_isolated(record), labels=labels().current
+    )
     headers = make_headers(record.correlation_id or f"block-{features.hash}")
     await app.forward("block-features", features.chain.encode(), json.encode(features), 0, headers)
 
@@ -83,7 +82,7 @@ async def process(event: Any, record: Record) -> None:
     features = None if tick else decode(FEATURES_DECODER, record.value, "block features")
     name = features.chain if features else (record.key or b"").decode()
     try:
-        chain = await chain_of(event, name)
+        chain = await loaded(event, name)
         await carry_out(event, name, chain, take(chain, features, record))
     except ContractError:  # a block that was refused has changed nothing
         raise
@@ -102,7 +101,7 @@ def take(chain: Chain, features: BlockFeatures | None, record: Record) -> Effect
     return chain.arrive(features, now_ms=now_ms, version=version, correlation_id=record.correlation_id)
 
 
-async def chain_of(event: Any, name: str) -> Chain:
+async def loaded(event: Any, name: str) -> Chain:
     """The chain, out of the table when it is not in memory."""
     if name not in chains:
         await table.settled()
