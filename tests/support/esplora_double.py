@@ -15,11 +15,17 @@ class EsploraDouble(HttpDouble):
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         super().__init__()
-        found = [orjson.loads(value) for value in blocks]
-        self.best = {block["height"]: block["hash"] for block in found}
-        self.blocks = {block["hash"]: block for block in found}
+        self.best: dict[int, str] = {}
+        self.blocks: dict[str, dict[str, Any]] = {}
+        self.extend(blocks)
         self.limited = 0
         self.page: bytes | None = None
+
+    def extend(self, blocks: Iterable[bytes]) -> None:
+        """These are on the best chain from now on; whom they replace stays known by its hash."""
+        found = [orjson.loads(value) for value in blocks]
+        self.blocks |= {block["hash"]: block for block in found}
+        self.best |= {block["height"]: block["hash"] for block in found}
 
     def answer(self, path: str, body: bytes, authorization: str | None) -> Answer:
         self.note(path)

@@ -1,5 +1,6 @@
 """An Esplora server: the same blocks as from Bitcoin Core, but for the age of coins."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 
@@ -12,11 +13,13 @@ from app.sources.feed import Feed
 from app.sources.ingest import BlockProducer
 from app.sources.outlet import Outlet
 from app.sources.pace import Pace
+from app.sources.session import Wanted, run_session
 from app.sources.simulator import simulate
 from app.sources.trim import record_of
 from tests.support.cli import Cli
 from tests.support.esplora_double import EsploraDouble
-from tests.support.probe import probe
+from tests.support.heard import Heard
+from tests.support.probe import probe, until
 from tests.support.real_blocks import OF_AGES, REAL_BLOCKS, features
 
 BLOCKS = [*REAL_BLOCKS, *simulate(3, seed=8, start_height=900_000)]
@@ -115,6 +118,39 @@ async def test_a_feed_sends_them(esplora: Esplora, settings: Settings) -> None:
     async with probe(settings) as found:
         records = await found.read("blocks")
     assert sorted(int(record.headers["height"]) for record in records) == [900_000, 900_001, 900_002]
+
+
+async def test_following_sends_new_blocks_and_the_branch_that_wins(
+    settings: Settings, server: EsploraDouble, heard: Heard
+) -> None:
+    wanted = Wanted("BTC", first=900_001, follow=True, every_s=0.05)
+    async with Esplora(settings, server.url, Pace(None)) as client:
+        task = asyncio.create_task(run_session(settings, client, wanted, heard))
+        try:
+            await arrived(heard, [900_001, 900_002])
+            server.extend(simulate(1, seed=8, start_height=900_003))
+            await arrived(heard, [900_001, 900_002, 900_003])
+            server.extend(simulate(3, seed=8, start_height=900_002, fork=1))
+            await arrived(heard, [900_001, 900_002, 900_003, 900_002, 900_003, 900_004])
+        finally:
+            ended = task.done()
+            task.cancel()
+            done = (await asyncio.gather(task, return_exceptions=True))[0]
+    assert not ended, done
+    async with probe(settings) as found:
+        records = sorted(await found.read("blocks"), key=lambda record: record.timestamp_ms)
+    latest = {int(record.headers["height"]): (record.key or b"").decode() for record in records}
+    assert latest == {height: server.best[height] for height in range(900_001, 900_005)}
+
+
+async def arrived(heard: Heard, expected: list[int]) -> None:
+    """Until blocks of these heights were sent, in this order."""
+
+    async def there() -> bool:
+        return len(heard.heights) >= len(expected)
+
+    await until(there, f"{expected}", log=lambda: f"{heard.heights} {heard.said}")
+    assert heard.heights == expected
 
 
 def test_the_command_goes_on_behind_what_is_there(
