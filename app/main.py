@@ -79,24 +79,28 @@ def ingest_files(
 
 @ingest.command("simulate")
 def ingest_simulation(
-    blocks: Annotated[int, typer.Option(min=1, help="How many.")],
+    blocks: Annotated[int, typer.Option(min=0, help="How many; 0: only --labels-to.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same blocks.")] = 1,
     chain: Annotated[str, typer.Option(help="Symbol of the signals.")] = "BTC-SIM",
     reorgs: Annotated[int, typer.Option(min=0, help="Branches that are the chain and then lost.")] = 0,
-    depth: Annotated[int, typer.Option(min=1, help="Most blocks lost at once.")] = 3,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Of --reorgs: most blocks lost at once; default: 3.")
+    ] = None,
     gaps: Annotated[int, typer.Option(min=0, help="Runs of blocks withheld for long.")] = 0,
     late: Annotated[int, typer.Option(min=0, help="Blocks that come long after others.")] = 0,
     doubles: Annotated[int, typer.Option(min=0, help="Blocks sent again.")] = 0,
+    economy: Annotated[
+        bool, typer.Option("--economy", help="Real flows: labelled owners, and every coin accounted for.")
+    ] = False,
+    labels_to: Annotated[
+        Path | None, typer.Option(help="Of --economy: write who they are into this CSV file.")
+    ] = None,
 ) -> None:
     """Send blocks of the simulator; disturbed ones out of order, as a network may bring them."""
-    from app.cli.ingest import ingest_scenario, ingest_simulation
+    from app.cli.ingest import Simulation, ingest_simulation
 
-    if reorgs or gaps or late or doubles:
-        from app.sources.scenario import Scenario
-
-        scenario = Scenario(seed, blocks, reorgs, depth, gaps, late, doubles)
-        raise typer.Exit(0 if ingest_scenario(settings(), scenario, chain) else 1)
-    raise typer.Exit(0 if ingest_simulation(settings(), blocks, seed, chain) else 1)
+    wanted = Simulation(blocks, seed, reorgs, depth, gaps, late, doubles, economy, labels_to)
+    raise typer.Exit(0 if ingest_simulation(settings(), wanted, chain) else 1)
 
 
 @ingest.command("core")
@@ -106,7 +110,9 @@ def ingest_core(
     follow: Follow = False,
     chain: Chain = "BTC",
     rate: Annotated[float | None, typer.Option(min=0.001, help="Most blocks a second.")] = None,
-    poll: Annotated[float, typer.Option(min=0.1, help="Of --follow: seconds between two looks.")] = 5.0,
+    poll: Annotated[
+        float | None, typer.Option(min=0.1, help="Of --follow: seconds between two looks; default: 5.")
+    ] = None,
     zmq: Annotated[
         str | None, typer.Option(help="Of --follow: the node's zmqpubhashblock, to look sooner.")
     ] = None,
@@ -131,7 +137,9 @@ def ingest_esplora(
     follow: Follow = False,
     chain: Chain = "BTC",
     rate: Annotated[float, typer.Option(min=0.001, help="Most requests a second.")] = 10.0,
-    poll: Annotated[float, typer.Option(min=0.1, help="Of --follow: seconds between two looks.")] = 30.0,
+    poll: Annotated[
+        float | None, typer.Option(min=0.1, help="Of --follow: seconds between two looks; default: 30.")
+    ] = None,
 ) -> None:
     """Send blocks of an Esplora server."""
     from app.cli.feeding import ingest_esplora
@@ -256,10 +264,6 @@ def backtest(
 def main() -> None:
     """Entry point of the `sigstream` program."""
     app()
-
-
-if __name__ == "__main__":
-    main()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from app.sources.session import Wanted, Watch, run_session, until_stopped
 
 PLAIN_EVERY_S = 30.0
 """Pause between two lines that say how far it is, where there is no terminal."""
+ESPLORA_EVERY_S = 30.0
+"""Pause between two looks at the tip: public servers limit requests."""
 SMOOTH_S = 120.0
 """Seconds that the time left is estimated from."""
 
@@ -34,7 +36,7 @@ def ingest_esplora(settings: Settings, url: str, wanted: Wanted, requests_per_s:
 
     async def work(watch: Watch) -> None:
         async with Esplora(settings, url, Pace(requests_per_s)) as node:
-            await run_session(settings, node, wanted, watch)
+            await run_session(settings, node, wanted, watch, every_s=ESPLORA_EVERY_S)
 
     _run(settings, work)
 

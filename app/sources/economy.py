@@ -40,14 +40,6 @@ class EconomyScenario(Scenario):
         """Who owns which address."""
         return labels()
 
-    def labels_csv(self) -> str:
-        """The labels as a file that `SIGSTREAM_LABELS` may name."""
-        text = StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(Label._fields)
-        rows.writerows(self.labels)
-        return text.getvalue()
-
     @property
     def opening_coins(self) -> list[Coin]:
         """Outputs that are unspent before the first block."""
@@ -83,6 +75,15 @@ class EconomyScenario(Scenario):
     def _world(self) -> World:
         """What one block pays depends on all before it: the chain's beginning is part of each hash."""
         return f"{super()._world}|{self.start_height}|economy"
+
+
+def labels_csv() -> str:
+    """Who owns which address, in every economy the same, as a file that `SIGSTREAM_LABELS` may name."""
+    text = StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(Label._fields)
+    rows.writerows(labels())
+    return text.getvalue()
 
 
 def simulate_flows(blocks: int, seed: int, start_height: int = 880_000) -> EconomyScenario:

@@ -27,8 +27,8 @@ class Wanted(NamedTuple):
     last: int | None = None
     """None: the tip."""
     follow: bool = False
-    every_s: float = 5.0
-    """Pause between two looks at the tip."""
+    every_s: float | None = None
+    """Pause between two looks at the tip; None: the source's own."""
     blocks_per_s: float | None = None
 
 
@@ -56,13 +56,19 @@ async def run_session(
     watch: Watch,
     *,
     in_flight: int = 1,
+    every_s: float = 5.0,
     wake: asyncio.Event | None = None,
     sides: Sequence[Side] = (),
 ) -> None:
-    """Send what is wanted; with `follow`, for ever. Raises SigstreamError."""
+    """Send what is wanted; with `follow`, for ever, at a look every `every_s` unless wanted otherwise.
+
+    Raises SigstreamError.
+    """
     chain = canonical_symbol(wanted.chain)
     if wanted.follow and wanted.last is not None:
         raise ConfigurationError("--follow has no end: leave out --to, or --follow")
+    if wanted.every_s is not None and not wanted.follow:
+        raise ConfigurationError("--poll belongs to following: add --follow")
     async with BlockProducer(settings) as producer:
         resume = Resume({}) if wanted.first is not None else await resume_point(settings, chain)
         first, last = await _range(node, wanted, resume, watch)
@@ -74,7 +80,7 @@ async def run_session(
             await feed.advance(first, last)
             return
         async with hear_requests(settings) as requests:
-            following = follow(feed, first, every_s=wanted.every_s, wake=wake or asyncio.Event())
+            following = follow(feed, first, every_s=wanted.every_s or every_s, wake=wake or asyncio.Event())
             answering = answer_requests(requests, feed)
             await _together([following, answering, *(side(feed) for side in sides)])
 

@@ -10,8 +10,11 @@ from random import Random
 import orjson
 import pytest
 
+from app.chain.extract import extract
 from app.config import Settings
+from app.labels.watch import LabelSource
 from app.model.keys import partition_of
+from app.sources.economy import EconomyScenario, labels_csv
 from app.sources.files import read_block_file
 from app.sources.scenario import Scenario
 from app.streaming.record import Record
@@ -120,6 +123,38 @@ def test_a_scenario_without_room_is_refused(run: Cli, settings: Settings) -> Non
     assert result.exit_code != 0
     assert "ask for" in result.stderr
     assert blocks(settings) == []
+
+
+def test_an_economy_comes_with_the_labels_that_tell_its_owners(
+    run: Cli, settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "economy.csv"
+    result = run("ingest", "simulate", "--economy", "--blocks", "6", "--seed", "4", "--labels-to", file)
+    assert result.exit_code == 0, result.stderr
+    scenario = EconomyScenario(4, 6)
+    sent = {record.value: record.headers["chain"] for record in blocks(settings)}
+    assert sent == dict.fromkeys(scenario.main, b"BTC-SIM")
+    labels = LabelSource((file,)).current
+    found = [extract(value, chain="BTC-SIM", isolated=False, labels=labels) for value in scenario.main]
+    for features, truth in zip(found, scenario.main_truth, strict=True):
+        gained = {flow.entity: flow.balance_change_sat for flow in features.entities}
+        truly = {name: entity.balance_change_sat for name, entity in truth.entities.items()}
+        assert {name: sat for name, sat in gained.items() if sat} == {n: s for n, s in truly.items() if s}
+
+
+def test_labels_of_an_economy_are_written_before_there_is_a_kafka(cli: Cli, tmp_path: Path) -> None:
+    """Workers that are told of a file want it to be there when they start."""
+    result = cli("ingest", "simulate", "--economy", "--blocks", "0", "--labels-to", tmp_path / "labels.csv")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (tmp_path / "labels.csv").read_text() == labels_csv()
+
+
+def test_an_economy_may_be_disturbed(run: Cli, settings: Settings) -> None:
+    options = ("--economy", "--blocks", "20", "--reorgs", "2", "--depth", "2", "--doubles", "3")
+    result = run("ingest", "simulate", *options)
+    assert result.exit_code == 0, result.stderr
+    scenario = EconomyScenario(1, 20, reorgs=2, max_depth=2, doubles=3)
+    assert Counter(record.value for record in blocks(settings)) == Counter(scenario.disturbed())
 
 
 def test_another_chain_is_named_in_the_header(run: Cli, settings: Settings) -> None:

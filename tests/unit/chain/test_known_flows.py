@@ -8,7 +8,7 @@ from app.chain.extract import extract
 from app.labels.files import load_labels
 from app.labels.registry import Labels
 from app.model.features import BlockFeatures, EntityFlow
-from app.sources.economy import EconomyScenario
+from app.sources.economy import EconomyScenario, labels_csv
 from app.sources.simulated.truth import BlockTruth, EntityTruth
 from app.sources.simulator import CHAIN
 
@@ -18,7 +18,7 @@ SCENARIO = EconomyScenario(seed=3, blocks=150, reorgs=4, transactions=(20, 60))
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> Labels:
     file: Path = tmp_path_factory.mktemp("labels") / "economy.csv"
-    file.write_text(SCENARIO.labels_csv())
+    file.write_text(labels_csv())
     return load_labels((file,)).labels
 
 

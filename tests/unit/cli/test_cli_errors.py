@@ -8,6 +8,7 @@ from tests.support.cli import Cli
 
 NOBODY = "127.0.0.1:1"
 """A port that nothing listens on."""
+NOBODY_URL = f"http://{NOBODY}"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,13 @@ NOBODY = "127.0.0.1:1"
         (["ingest", "files", "missing.json", "--chain", "btc"], "send 'BTC'"),
         (["ingest", "files", "."], ". has no .json or .json.zst file"),
         (["backtest", "--source", "."], ". has no .json or .json.zst file"),
+        (["ingest", "simulate", "--blocks", "9", "--depth", "2"], "--depth belongs to --reorgs"),
+        (["ingest", "simulate", "--blocks", "9", "--labels-to", "a.csv"], "--labels-to belongs to --economy"),
+        (
+            ["ingest", "simulate", "--blocks", "9", "--economy", "--labels-to", "no/a.csv"],
+            "no/a.csv can't be written",
+        ),
+        (["ingest", "simulate", "--blocks", "0"], "--blocks 0 sends nothing"),
         (["trace", "sigstream|BTC"], "has 2 of at least 3 parts"),
         (["trace", "sigstream|BTC|yesterday"], "`ts` is 'yesterday', not RFC 3339"),
         (["trace", "sigstream|btc|2024-01-01T00:00:00Z"], "`symbol` is 'btc', not upper case"),
@@ -40,6 +48,13 @@ def test_an_error_is_one_paragraph_and_exit_code_1(cli: Cli, arguments: list[str
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("source", [["core"], ["esplora", "--url", NOBODY_URL]])
+def test_an_option_of_following_needs_it(cli: Cli, source: list[str]) -> None:
+    result = cli("ingest", *source, "--from", "1", "--poll", "9")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: --poll belongs to following: add --follow\n"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from app.chain.extract import extract, subsidy_sat
 from app.errors import ConfigurationError
 from app.labels.csv_file import read_csv
 from app.model.block import BLOCK_DECODER, Block, Tx, satoshi
-from app.sources.economy import EconomyScenario, simulate_flows
+from app.sources.economy import EconomyScenario, labels_csv, simulate_flows
 from app.sources.simulated.actors import IS_EXCHANGE, OUTSIDE
 from app.sources.simulated.coins import MATURITY, YEAR_BLOCKS
 from app.sources.simulated.transfers import AWKWARD
@@ -244,7 +244,7 @@ def test_the_tree_is_the_scenarios() -> None:
 
 def test_the_labels_are_a_file_that_can_be_read(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
-    file.write_text(ECONOMY.labels_csv())
+    file.write_text(labels_csv())
     claims = {address: owner.entity for address, owner in read_csv(file)}
     assert claims == OWNERS
     payouts = {block.tx[0].vout[0].scriptPubKey.address for block in MAIN}
