@@ -97,7 +97,7 @@ async def test_the_others_signals_are_stored_and_the_failure_is_told(
         update={
             "sinks": ("sqlite",),
             "processors": ("raises", "hangs", "mempool", "sleeps", "nan", "infinite", "twice", "miner"),
-            "processor_budget_s": 0.1,
+            "processor_budget_s": 0.5,
         }
     )
     path = f"{ROOT}:{tmp_path}"
