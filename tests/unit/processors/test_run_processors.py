@@ -1,7 +1,7 @@
 """A block's batch from several processors: what every signal carries, and what a bad processor costs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from math import exp
 from typing import Any
@@ -167,7 +167,11 @@ class Lazy(Fixed):
     """Hangs once somebody looks at its metrics."""
 
     def process(self, features: BlockFeatures, history: History | None) -> Output:
-        return Output(forever() for _ in [1])  # type: ignore[arg-type]
+        return Output(self._metrics())  # type: ignore[arg-type]
+
+    def _metrics(self) -> Iterator[Metric]:
+        forever()
+        yield Metric("lazy.a", 1.0)
 
 
 def test_metrics_are_made_within_the_budget() -> None:
