@@ -23,6 +23,7 @@ from app.embedded.postgres import Postgres
 from app.embedded.server import Server, start_all, stop_all
 from app.errors import Terminal
 from app.observe.logging import configure_logging
+from app.processors.registry import enabled_processors
 from app.worker_child import Restarts, WorkerChild
 
 log = structlog.get_logger()
@@ -57,6 +58,7 @@ class Up:
         self._file = settings.data_dir.absolute() / SERVERS_FILE
         self.settings = _without_leftovers(settings, self._file)
         self.servers = embedded_servers(self.settings)
+        self._locked = False
         self.workers: list[WorkerChild] = []
         self._commands = commands
         self._write = write
@@ -69,8 +71,10 @@ class Up:
         Raises ServerDidNotStart, and ConfigurationError when another process uses `data_dir`; nothing
         runs then.
         """
+        enabled_processors(self.settings)  # what is wrong with them is said before anything runs
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
+        self._locked = True
         try:
             self._file.unlink(missing_ok=True)
             start_all(self.servers)
@@ -106,9 +110,11 @@ class Up:
         for worker in self.workers:
             code = worker.wait(deadline)
             log.info("worker stopped", name=worker.name, exit_code=code)
-        self._file.unlink(missing_ok=True)
+        if self._locked:  # else the file is that of another one, which runs
+            self._file.unlink(missing_ok=True)
         stop_all(self.servers)
         self._lock.release()
+        self._locked = False
 
     def hurry(self) -> None:
         """Kill everything; a `stop` that waits goes on at once. May be called from a signal handler."""

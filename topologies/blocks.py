@@ -51,7 +51,11 @@ unread: set[str] = set()
 acknowledged: dict[str, asyncio.Future[Any]] = {}
 """By chain, the sends of the last event: the table is written in the order of events."""
 ASK_AFTER_MS = 2000
-"""A block that waits for so long has its parent asked for."""
+"""A block that waits for so long has its parent asked for, ..."""
+ASK_EVERY_MS = 10_000
+"""... and again."""
+asked: dict[BlockRequest, int] = {}
+"""When (the broker's time) each gap was last asked for."""
 
 json = msgspec.json.Encoder()
 
@@ -136,9 +140,14 @@ async def ask_for_missing(name: str, chain: Chain, now_ms: int) -> None:
     """Sources that follow the chain answer with the blocks."""
     if now_ms - chain.tracker.since_ms < ASK_AFTER_MS:
         return
+    for old in [request for request, when_ms in asked.items() if now_ms - when_ms >= ASK_EVERY_MS]:
+        del asked[old]
     for gap in chain.tracker.wanted():
         first = max(gap.first, gap.last - MAX_REQUESTED + 1)  # the rest once these are there
         request = BlockRequest(name, first, gap.last, gap.hash)
+        if request in asked:
+            continue
+        asked[request] = now_ms
         await app.forward("block-requests", name.encode(), json.encode(request), 0, make_headers(None))
         log.info("blocks asked for", chain=name, first=first, last=gap.last)
 

@@ -45,12 +45,14 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(_document(settings, status))
     else:
+        out().print(f"Kafka at {settings.kafka}, namespace {settings.namespace}", highlight=False)
         out().print(Group(_topics(status), _groups(status), _outstanding(status)))
 
 
 def _document(settings: Settings, status: Status) -> dict[str, Any]:
     groups = [{**asdict(group), "total_lag": group.total_lag} for group in status.groups]
-    return {"namespace": settings.namespace, "at_rest": status.at_rest, **asdict(status), "groups": groups}
+    about = {"namespace": settings.namespace, "kafka": settings.kafka, "at_rest": status.at_rest}
+    return {**about, **asdict(status), "groups": groups}
 
 
 def _topics(status: Status) -> Table:

@@ -10,6 +10,7 @@ import sys
 
 from app.config import Settings
 from app.errors import ConfigurationError
+from app.processors.registry import enabled_processors
 
 AGENTS = ("blocks", "dedupe", "receipts")
 """Topology modules that are Faust apps."""
@@ -42,8 +43,14 @@ def _sink(name: str | None) -> list[str]:
 
 
 def become(command: list[str], settings: Settings) -> None:
-    """Replace this process by `command`; never returns. Raises ConfigurationError without a Kafka."""
+    """Replace this process by `command`; never returns.
+
+    Raises ConfigurationError without a Kafka, or with processors that can't be made: a worker would say
+    so with a traceback of Faust.
+    """
     settings.need_kafka()
+    if "topologies.blocks" in command:
+        enabled_processors(settings)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(command[0], command)  # noqa: S606 - a fixed program, no shell

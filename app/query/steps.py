@@ -38,14 +38,33 @@ def names_signals(settings: Settings, step: Step) -> bool:
 
 def steps_of(settings: Settings, records: Iterable[Record], name: str | None) -> Iterator[Step]:
     """A step for each record that speaks of `name` (None: of any signal of the batch)."""
+    records = list(records)
+    forwarded = _places_of(settings, records, name)
     for record in records:
         topic = record.topic.removeprefix(f"{settings.namespace}.")
         told = _tell(topic, record, name)
+        if topic == "signals.settled" and _settles(record) not in forwarded:
+            continue
         if told is not None:
             stage, at, outcome, reason = told
             rank = ORDER.index(topic) if topic in ORDER else len(ORDER)
             place = (record.topic, record.partition, record.offset)
             yield Step(stage, *place, at, outcome, reason, rank)
+
+
+def _places_of(settings: Settings, records: Iterable[Record], name: str | None) -> set[tuple[int, int]]:
+    """Partition and offset of the records of `signals` that hold `name`."""
+    topic = settings.topic("signals")
+    return {
+        (record.partition, record.offset)
+        for record in records
+        if record.topic == topic and _of_batch("forward", record, name) is not None
+    }
+
+
+def _settles(record: Record) -> tuple[int, int]:
+    origin = decode(SETTLED_DECODER, record.value, "settled").origin
+    return origin.partition, origin.offset
 
 
 def origin_of(settings: Settings, record: Record) -> int | None:
@@ -96,7 +115,7 @@ def _of_batch(stage: str, record: Record, name: str | None) -> Told | None:
     gone = any(signal.retracted_at for signal in batch.signals if name in (None, signal.name))
     outcome = f"{len(batch.signals)} signals{', retracted' if gone else ''}"
     moved = record.headers.get(REKEYED, b"").decode(errors="replace")
-    return stage, record.appended_at, outcome, f"moved here from {moved}" if moved else None
+    return stage, record.appended_at, outcome, f"moved from partition/offset/time {moved}" if moved else None
 
 
 def _of_receipt(receipt: Receipt, name: str | None) -> Told | None:

@@ -7,12 +7,12 @@ from typing import Any, Generic, Self, TypeVar, cast
 import httpx
 import msgspec
 import orjson
-import stamina
 
 from app.config import Settings
 from app.errors import ConfigurationError, Terminal, Transient
 from app.sources.address import checked_url
 from app.sources.core_errors import RpcError, of_error, of_status, unreachable
+from app.sources.patience import tries
 
 T = TypeVar("T")
 
@@ -80,9 +80,7 @@ class CoreRpc:
         raise AssertionError("stamina ends with a result or an exception")
 
     def _tries(self) -> Any:
-        return stamina.retry_context(
-            on=Transient, attempts=None, timeout=self._settings.source_retry_s, wait_initial=0.1, wait_max=5.0
-        )
+        return tries(self._settings.source_retry_s, wait_initial_s=0.1, wait_max_s=5.0)
 
     async def _post(self, method: str, request: Any, decoder: msgspec.json.Decoder[Any]) -> Any:
         try:

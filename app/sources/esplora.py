@@ -7,7 +7,6 @@ from typing import Self, TypeVar
 
 import httpx
 import msgspec
-import stamina
 
 from app.config import Settings
 from app.errors import NodeRefused, Terminal, Transient
@@ -18,6 +17,7 @@ from app.sources.core_errors import HTTP_NOT_FOUND, too_high
 from app.sources.esplora_block import EsploraBlock, EsploraTx, block_of
 from app.sources.node import Tip
 from app.sources.pace import Pace
+from app.sources.patience import tries
 from app.sources.trim import TrimmedBlock
 
 T = TypeVar("T")
@@ -102,10 +102,7 @@ class Esplora:
         return text
 
     async def _get(self, path: str) -> bytes:
-        tries = stamina.retry_context(
-            on=Transient, attempts=None, timeout=self._retry_s, wait_initial=0.2, wait_max=10.0
-        )
-        async for attempt in tries:
+        async for attempt in tries(self._retry_s, wait_initial_s=0.2, wait_max_s=10.0):
             with attempt:
                 async with self._slots:
                     await self._pace.turn()

@@ -99,6 +99,8 @@ async def whole_way(settings: Settings) -> None:
         await way.answer("timescale", "signals", forwarded, rejected)
         await asyncio.sleep(0.1)
         await way.settle(forwarded, ["sqlite", "timescale"])
+        other = await way.put("signals", ENCODER.encode(batch("z")))  # a later record of the same key
+        await way.settle(other, ["sqlite", "timescale"])
         again = await way.put("signals.raw", ENCODER.encode(batch("a", "b")))
         await way.answer("dedupe", "signals.raw", again, {Outcome.SAME: ["a", "b"]})
 
@@ -163,7 +165,7 @@ def test_a_record_of_another_partition_is_followed_to_its_own(run: Cli, settings
     first, second = found["steps"]
     assert first["partition"] == elsewhere
     assert second["partition"] != elsewhere
-    assert second["reason"] == f"moved here from {elsewhere}/0"
+    assert second["reason"] == f"moved from partition/offset/time {elsewhere}/0"
 
 
 def test_a_record_with_a_key_of_the_producer_s_own_is_found_by_its_answers(

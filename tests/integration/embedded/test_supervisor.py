@@ -109,6 +109,10 @@ def test_an_up_beside_another_is_refused_and_leaves_its_file_alone(off: Settings
     with Up(off, commands={}):
         with pytest.raises(ConfigurationError, match=f"in use by process {os.getpid()}"):
             Up(off, commands={}).start()
+        refused = Up(off, commands={})
+        with pytest.raises(ConfigurationError):
+            refused.start()
+        refused.stop()  # as `run_up` does, whatever happened
         assert (off.data_dir / "servers.json").read_bytes() == b"{}"
     assert not (off.data_dir / "servers.json").exists()
 

@@ -72,6 +72,15 @@ def test_a_bad_setting_is_named_with_its_value(cli: Cli) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_a_processor_that_is_not_installed_is_named_by_the_worker(cli: Cli) -> None:
+    cli.environment["SIGSTREAM_KAFKA"] = "127.0.0.1:1"
+    cli.environment["SIGSTREAM_PROCESSORS"] = "mempool,moon"
+    result = cli("worker", "blocks")
+    assert result.exit_code == 1
+    assert "no processor 'moon' is installed" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize(
     "arguments", [["status"], ["trace", "p|S|2024-01-01T00:00:00Z"], ["ingest", "simulate", "--blocks", "1"]]
 )
