@@ -2,7 +2,6 @@
 with workers killed: the latest view ends as if the chain had come in perfect order."""
 
 import asyncio
-import sqlite3
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,7 @@ from app.processors.registry import enabled_processors
 from app.sources.scenario import Scenario
 from app.sources.simulator import CHAIN
 from tests.support.blocks import message
-from tests.support.latest import Content, Key, Latest
+from tests.support.latest import Content, Key, Latest, shown
 from tests.support.probe import Probe, probe, until
 from tests.support.processes import Worker, worker
 
@@ -66,12 +65,7 @@ def in_perfect_order(settings: Settings) -> dict[Key, Content]:
 
 
 def in_the_store(file: Path) -> dict[Key, Content]:
-    if not file.exists():
-        return {}
-    with sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True) as connection:
-        rows = connection.execute(f"SELECT {COLUMNS} FROM signals_latest").fetchall()
-    connection.close()
-    return {(row[0], row[1]): row[2:] for row in rows}
+    return {(row[0], row[1]): row[2:] for row in shown(file, COLUMNS)}
 
 
 def logs(settings: Settings) -> str:

@@ -1,7 +1,6 @@
 """Processors of somebody's own package that raise, hang or return what no signal may be: the others'
 signals are stored, and a metric and a log line with the block's height say what is missing."""
 
-import sqlite3
 from pathlib import Path
 
 import httpx
@@ -11,6 +10,7 @@ from app.config import Settings
 from app.embedded.ports import free_port
 from app.sources.simulator import simulate
 from tests.support.blocks import message
+from tests.support.latest import shown
 from tests.support.probe import probe, until
 from tests.support.processes import ROOT, worker
 
@@ -70,13 +70,9 @@ def install(directory: Path) -> None:
 
 def stored(file: Path) -> dict[int, set[str]]:
     """Names of signals by height."""
-    if not file.exists():
-        return {}
-    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
     found: dict[int, set[str]] = {}
-    for height, name in connection.execute("SELECT block_height, name FROM signals_latest"):
+    for height, name in shown(file, "block_height, name"):
         found.setdefault(height, set()).add(name)
-    connection.close()
     return found
 
 

@@ -1,8 +1,26 @@
 """What a store's latest view shows after some batches: an oracle of a few lines."""
 
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 from app.model.signal import Signal, SignalBatch
+
+
+def shown(file: Path, columns: str) -> list[tuple[Any, ...]]:
+    """Rows of `signals_latest` in a SQLite store; none while the sink has not made it."""
+    if not file.exists():
+        return []
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+        try:
+            return connection.execute(f"SELECT {columns} FROM signals_latest").fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            raise
+
 
 Key = tuple[str, str]
 Content = tuple[object, ...]
