@@ -60,7 +60,7 @@ class Effects:
     """Of the chain's computed blocks, for `sums`."""
     forget: list[Node] = field(default_factory=list)
     undo: "Undo | None" = None
-    """Written first, where an event changes several blocks."""
+    """Written first, where doing the event again would not do the same."""
     ran: list[tuple[BlockFeatures, Ran]] = field(default_factory=list)
     retracted: list[BlockFeatures] = field(default_factory=list)
     passed: int = 0
@@ -157,7 +157,9 @@ class Chain:
         effects.batches = [part for batch in batches.values() for part in in_parts(batch)]
         effects.forget = self.tracker.forget()
         effects.entries = self._to_write(plan, effects.forget)
-        effects.undo = undo if len(effects.entries) > 1 else None
+        # A block that is all that changes is known when it comes again; a tick would go on from it.
+        alone = undo.added is not None and len(effects.entries) == 1
+        effects.undo = undo if effects.entries and not alone else None
         for node in effects.forget:
             self.entries.pop(node.hash, None)
         return effects

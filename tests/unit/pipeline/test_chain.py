@@ -341,7 +341,7 @@ SOME = st.sets(st.integers(0, 60), max_size=5)
 CUTS = st.dictionaries(st.integers(0, 60), st.floats(0, 1), max_size=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32), SOME, CUTS, st.sampled_from([PATIENCE, Patience(blocks=3)]))
 def test_any_order_any_gaps_and_crashes_end_the_same(
     seed: int, waits: set[int], crashes: dict[int, float], patience: Patience
@@ -367,6 +367,20 @@ def test_a_crash_in_the_middle_of_filling_a_gap(crash: float) -> None:
     assert run.heights() == [0, 1, 2, 3, *range(5, 12)]
     run.send(main[4], crash=crash)
     assert run.store.latest() == delivered(main)
+
+
+@pytest.mark.parametrize("crash", [number / 6 for number in range(7)])
+def test_a_crash_while_one_of_several_gaps_is_passed(crash: float) -> None:
+    main, other = branch("a", None, 20), branch("b", None, 20)
+    scattered = [main[2], main[11], main[13], other[14], main[18]]
+    run = Run()
+    run.send(*scattered)
+    run.wait(crash=crash)
+    whole = Run()
+    whole.send(*scattered)
+    whole.wait()
+    assert run.heights() == whole.heights()
+    assert run.store.latest() == whole.store.latest()
 
 
 def test_a_gap_with_a_long_backlog_behind_it_keeps_the_history() -> None:
