@@ -108,6 +108,8 @@ class Tracker:
         self.nodes = {node.hash: node for node in nodes}
         self.tip = tip
         self._patience = patience
+        self._clock_ms = 0
+        """The last tick's time."""
         self.since_ms = since_ms
         """When the last block came (the broker's time)."""
         self._children: dict[str, list[str]] = {}
@@ -148,7 +150,7 @@ class Tracker:
         self._check_parent(height, hash, parent)
         if self.tip and height <= self.height - REACH:
             return Plan(too_late=True)
-        self.since_ms = now_ms
+        self.since_ms = max(now_ms, self._clock_ms)  # a backlog's records are old
         node = Node(height, hash, parent)
         if parent is not None and parent == self.tip and hash not in self._children:
             return self._extend(node)
@@ -185,6 +187,9 @@ class Tracker:
 
     def tick(self, now_ms: int) -> Plan:
         """Time has passed."""
+        first, self._clock_ms = not self._clock_ms, now_ms
+        if first:  # since the start: how long nobody looked is no waiting time
+            self.since_ms = now_ms
         return self.give_up() if now_ms - self.since_ms >= self._patience.wait_ms else Plan()
 
     def give_up(self) -> Plan:

@@ -20,6 +20,7 @@ from app.processors.registry import enabled_processors
 from app.sources.simulator import simulate
 from app.streaming.topics import changelog
 from tests.support.blocks import message
+from tests.support.latest import Latest
 from tests.support.probe import Probe, probe, until, without_repeats
 from tests.support.processes import Worker, worker
 from tests.support.signals import batch_of, forwarded, raw, receipts_for
@@ -137,8 +138,12 @@ async def test_blocks(settings: Settings) -> None:
         batches = [BATCH_DECODER.decode(record.value or b"") for record in await found.read("signals.raw")]
     expected = in_order(blocks)
     assert {batch.ts for batch in batches} == set(expected), "lost"
-    for batch in batches:
-        assert [(s.name, s.value) for s in batch.signals] == expected[batch.ts], "not as in order"
+    latest = Latest()
+    latest.take(batches)
+    taken = {key: row[0] for key, row in latest.rows().items()}
+    wanted = {(ts, name): value for ts, signals in expected.items() for name, value in signals}
+    wrong = sorted(key for key in {*taken, *wanted} if taken.get(key) != wanted.get(key))
+    assert wrong == [], f"not as in order; log:\n{second.log}"
 
 
 async def all_there(found: Probe) -> bool:

@@ -146,6 +146,7 @@ class Run:
 
     def restart(self) -> None:
         self.chain = self.written.load(None, CHAIN, PROCESSORS)
+        self.chain.tracker.tick(1)  # from the first tick on, time counts
 
     def send(self, *blocks: BlockFeatures, crash: float | None = None) -> list[Effects]:
         return [self._arrive(features, crash) for features in blocks]
