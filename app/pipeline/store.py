@@ -92,7 +92,8 @@ class ChainStore:
         self._table.put(event, _key(name, "tip"), _encode(tip), after)
         for node in effects.forget:
             self._delete(event, _key(name, f"block|{node.height:010}|{node.hash}"), after)
-        self._delete(event, _key(name, "undo"), after)
+        if effects.undo is not None:  # events before a torn one are done again, too: theirs it is not
+            self._delete(event, _key(name, "undo"), after)
 
     def _delete(self, event: Any, key: bytes, after: Any) -> None:
         if self._table.get(event, key) is not None:
