@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.chain.tracker import KEEP, Patience
+from app.chain.tracker import KEEP, Node, Patience
 from app.pipeline.chain import Chain, Effects, Entry, Undo
 from app.processors.history import YEAR, Past
 from app.processors.run import Enabled
@@ -61,7 +61,7 @@ class ChainStore:
         tip = _TIP.decode(known) if known else Tip(None, 0, 0)
         left = self._table.get(event, _key(chain, "undo"))
         if left is not None:
-            _take_back(_UNDO.decode(left), tip, entries)
+            self._take_back(event, chain, _UNDO.decode(left), tip, entries)
         return Chain(
             processors,
             list(entries.values()),
@@ -86,14 +86,26 @@ class ChainStore:
             self._table.put(event, _past_key(name, past.height), _encode(_sums_only(past)), after)
             self._delete(event, _past_key(name, past.height - YEAR - KEEP), after)
         for entry in effects.entries:
-            key = _key(name, f"block|{entry.node.height:010}|{entry.node.hash}")
-            self._table.put(event, key, _encode(entry), after)
+            self._table.put(event, _block_key(name, entry.node), _encode(entry), after)
         tip = Tip(chain.tracker.tip, chain.tracker.since_ms, chain.version)
         self._table.put(event, _key(name, "tip"), _encode(tip), after)
         for node in effects.forget:
-            self._delete(event, _key(name, f"block|{node.height:010}|{node.hash}"), after)
-        if effects.undo is not None:  # events before a torn one are done again, too: theirs it is not
-            self._delete(event, _key(name, "undo"), after)
+            self._delete(event, _block_key(name, node), after)
+        self._delete(event, _key(name, "undo"), after)
+
+    def _take_back(self, event: Any, name: str, undo: Undo, tip: Tip, entries: dict[str, Entry]) -> None:
+        """What is there of an event whose tip was not written; in the table too, before anything else is
+        written: events before it are done again first, and another recovery may come between."""
+        if tip.version < undo.version:
+            tip.hash = undo.tip
+            for place in undo.places:
+                if place.hash in entries:
+                    entries[place.hash].node = place
+                    self._table.put(event, _block_key(name, place), _encode(entries[place.hash]))
+            added = entries.pop(undo.added or "", None)
+            if added is not None:
+                self._delete(event, _block_key(name, added.node), None)
+        self._delete(event, _key(name, "undo"), None)
 
     def _delete(self, event: Any, key: bytes, after: Any) -> None:
         if self._table.get(event, key) is not None:
@@ -104,23 +116,16 @@ class ChainStore:
         return _PAST.decode(found) if found else None
 
 
-def _take_back(undo: Undo, tip: Tip, entries: dict[str, Entry]) -> None:
-    """What is there of an event whose tip was not written."""
-    if tip.version >= undo.version:
-        return
-    tip.hash = undo.tip
-    entries.pop(undo.added or "", None)
-    for place in undo.places:
-        if place.hash in entries:
-            entries[place.hash].node = place
-
-
 def _sums_only(past: Past) -> Past:
     return Past(height=past.height, hash=past.hash, totals=past.totals, blocks=past.blocks)
 
 
 def _key(chain: str, what: str) -> bytes:
     return f"{chain}|{what}".encode()
+
+
+def _block_key(chain: str, node: Node) -> bytes:
+    return _key(chain, f"block|{node.height:010}|{node.hash}")
 
 
 def _past_key(chain: str, height: int) -> bytes:

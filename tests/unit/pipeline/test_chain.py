@@ -370,6 +370,23 @@ def test_a_crash_in_the_middle_of_filling_a_gap(crash: float) -> None:
     assert run.store.latest() == delivered(main)
 
 
+@pytest.mark.parametrize("written", range(1, 14))
+def test_a_torn_event_stays_taken_back_while_events_before_it_are_done_again(written: int) -> None:
+    main = branch("a", None, 12)
+    run = Run()
+    run.send(*main[:4], *main[5:10])
+    before = dict(run.table.content)
+    run.send(main[4])
+    run.table.content = before
+    run.table.apply(run.table.log[:written])
+    run.restart()
+    run.now_ms = 3  # as the broker says of records that are read again
+    run.send(main[3], main[2])
+    run.restart()
+    run.send(main[4], *main[10:])
+    assert run.store.latest() == delivered(main)
+
+
 @pytest.mark.parametrize("crash", [number / 6 for number in range(7)])
 def test_a_crash_while_one_of_several_gaps_is_passed(crash: float) -> None:
     main, other = branch("a", None, 20), branch("b", None, 20)
