@@ -8,9 +8,9 @@ into Faust's internals, so its version is pinned.
 import asyncio
 import os
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 
 import structlog
@@ -183,10 +183,15 @@ class SafeTransport(driver.Transport):
 
 
 class Held(NamedTuple):
-    """A value that waits for the acknowledgement of what it answers for."""
+    """A write that waits for the acknowledgement of what it answers for."""
 
+    key: bytes
     value: bytes | None
     after: "asyncio.Future[Any] | None"
+    event: Any
+    """Faust's, kept alive: its current_event() is a weak reference."""
+    context: Context
+    """Of the record that was handled."""
 
     @property
     def ready(self) -> bool:
@@ -201,6 +206,8 @@ class HeldState:
     Else the changelog may overtake the forward, and after a crash the signal counts as seen and is
     gone. And the local database is written only after the changelog, where Faust writes it first: else a
     crash leaves it ahead of what another worker would recover. Until then an overlay answers for a key.
+    A partition's writes keep the order of their puts, whatever their keys: a crash leaves the first so
+    many of them.
     """
 
     def __init__(self, table: Any, delivery: Delivery, timeout_s: float = HOLD_TIMEOUT_S) -> None:
@@ -208,7 +215,7 @@ class HeldState:
         self.timeout_s = timeout_s
         self._delivery = delivery
         self._overlay: dict[tuple[int, bytes], Held] = {}
-        self._queues: dict[tuple[int, bytes], deque[Held]] = {}
+        self._queues: defaultdict[int, deque[Held]] = defaultdict(deque)
         self._epochs: Counter[int] = Counter()
 
     def get(self, event: Any, key: bytes) -> bytes | None:
@@ -225,59 +232,53 @@ class HeldState:
     def put(
         self, event: Any, key: bytes, value: bytes | None, after: "asyncio.Future[Any] | None" = None
     ) -> None:
-        """Write (None: delete) once `after` is acknowledged, and behind earlier writes of the key."""
-        slot = (event.message.partition, key)
-        epoch = self._epochs[slot[0]]
-        held = self._overlay[slot] = Held(value, after)
-        self._queues.setdefault(slot, deque()).append(held)
-        self._write_ready(event, epoch, slot)
+        """Write (None: delete) once `after` is acknowledged, and behind the partition's earlier writes."""
+        partition = event.message.partition
+        epoch = self._epochs[partition]
+        held = self._overlay[partition, key] = Held(key, value, after, event, copy_context())
+        self._queues[partition].append(held)
+        self._write_ready(epoch, partition)
         if after is not None and not after.done():
-            # The closure keeps `event`: Faust's current_event() is a weak reference.
-            after.add_done_callback(lambda _: self._write_ready(event, epoch, slot))
+            after.add_done_callback(lambda _: self._write_ready(epoch, partition))
 
-    def _write_ready(self, event: Any, epoch: int, slot: tuple[int, bytes]) -> None:
-        """What is acknowledged of a key, in the order of its puts.
-
-        A future is done a moment before its callbacks run, so they alone would not keep the order.
-        """
-        queue = self._queues.get(slot)
-        if queue is None or epoch != self._epochs[slot[0]]:
+    def _write_ready(self, epoch: int, partition: int) -> None:
+        """What is acknowledged, in the order of the puts; acknowledgements come in another."""
+        if epoch != self._epochs[partition]:
             return
+        queue = self._queues[partition]
         while queue and queue[0].ready:
-            self._write(event, epoch, slot, queue.popleft())
-        if not queue:
-            del self._queues[slot]
+            self._write(epoch, partition, queue.popleft())
 
-    def _write(self, event: Any, epoch: int, slot: tuple[int, bytes], held: Held) -> None:
+    def _write(self, epoch: int, partition: int, held: Held) -> None:
         """To the changelog, unless something was not acknowledged."""
         if self._delivery.error is not None:
             return
-        context = copy_context()
-        self.table.changelog_topic.send_soon(
-            key=slot[1],
+        held.context.run(
+            self.table.changelog_topic.send_soon,
+            key=held.key,
             value=held.value,
-            partition=slot[0],
+            partition=partition,
             key_serializer="raw",
             value_serializer="raw",
-            callback=lambda sent: context.run(self._store, event, epoch, slot, held, sent.result()),
+            callback=lambda sent: held.context.run(self._store, epoch, partition, held, sent.result()),
             eager_partitioning=True,
         )
 
-    def _store(self, event: Any, epoch: int, slot: tuple[int, bytes], held: Held, written: Any) -> None:
+    def _store(self, epoch: int, partition: int, held: Held, written: Any) -> None:
         """Into the local database, in the changelog's order, and only then how far it is."""
-        if epoch != self._epochs[slot[0]]:
+        if epoch != self._epochs[partition]:
             return
         data = self.table.data
         try:
             if held.value is None:
-                data.pop(slot[1], None)
+                data.pop(held.key, None)
             else:
-                data[slot[1]] = held.value
+                data[held.key] = held.value
             data.set_persisted_offset(written.topic_partition, written.offset)
         except Exception as error:
             self._delivery.fail(StateFailed(f"table {self.table.name} can't be written: {error!r}"))
-        if self._overlay.get(slot) is held:
-            del self._overlay[slot]
+        if self._overlay.get((partition, held.key)) is held:
+            del self._overlay[partition, held.key]
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """All that has been written under keys that begin so; what is held is not among it: see `settled`."""
@@ -309,4 +310,5 @@ class HeldState:
         self._epochs.update(partitions)
         for slot in [slot for slot in self._overlay if slot[0] in partitions]:
             del self._overlay[slot]
-            self._queues.pop(slot, None)
+        for partition in partitions:
+            self._queues.pop(partition, None)

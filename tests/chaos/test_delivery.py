@@ -155,6 +155,27 @@ async def test_hold_a_write_does_not_overtake_one_whose_acknowledgement_has_just
     assert [value for _, _, value in table.changelog] == [b"one", b"two", b"three"]
 
 
+@pytest.mark.parametrize("acknowledged", ["together", "the later one first"])
+async def test_hold_writes_of_several_keys_keep_the_order_of_their_puts(
+    app: SafeApp, table: "Table", acknowledged: str
+) -> None:
+    """What undoes a torn event is deleted last: were it deleted early, nothing would protect the rest."""
+    state, first, second = state_of(app, table), future(), future()
+    puts = [(b"undo", b"u"), (b"block 1", b"b"), (b"tip", b"t"), (b"undo", None)]
+    for key, value in puts:
+        state.put(Event(3), key, value, after=first)
+    state.put(Event(3), b"block 2", b"c", after=second)
+    if acknowledged == "together":
+        first.set_result(None)
+    second.set_result(None)
+    await settle()
+    if acknowledged != "together":
+        assert table.changelog == []
+        first.set_result(None)
+        await settle()
+    assert table.changelog == [(3, key, value) for key, value in [*puts, (b"block 2", b"c")]]
+
+
 async def test_hold_what_belongs_to_a_revoked_partition_is_discarded(app: SafeApp, table: "Table") -> None:
     state, gone, kept = state_of(app, table), future(), future()
     state.put(Event(3), b"gone", b"1", after=gone)
