@@ -3,6 +3,7 @@
 That function is imported by its command: a worker need not wait for what `demo` or `signals` load.
 """
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,6 @@ app = typer.Typer(
     cls=GuardedGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Signals of Bitcoin blocks and other producers on Kafka: computed, deduplicated, stored, settled.",
 )
 ingest = typer.Typer(no_args_is_help=True, help="Put blocks on the `blocks` topic.")
 app.add_typer(ingest, name="ingest")
@@ -32,6 +32,22 @@ Follow = Annotated[bool, typer.Option("--follow", help="Go on with new blocks un
 Chain = Annotated[str, typer.Option(help="Symbol of the signals.")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("sigstream"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave."),
+    ] = False,
+) -> None:
+    """Signals of Bitcoin blocks and other producers on Kafka: computed, deduplicated, stored, settled."""
 
 
 @app.command()

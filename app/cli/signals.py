@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from app.cli.console import out, print_json, quiet_logging, spinner
+from app.cli.console import err, out, print_json, quiet_logging, spinner
 from app.config import Settings
 from app.model.keys import write_ts
 from app.processors.confidence import bucket
@@ -37,6 +37,16 @@ def show_signals(settings: Settings, store: str | None, wanted: Wanted, *, as_js
     else:
         console = out()
         console.print(_table(source.name, rows, console.width))
+        if not rows:
+            err().print(_hint(wanted))
+
+
+def _hint(wanted: Wanted) -> str:
+    given = [name for name in ("symbol", "provider", "name") if getattr(wanted, name) is not None]
+    if given:
+        options = ", ".join(f"--{name}" for name in given)
+        return f"Nothing matches; {options} must be as it is stored, in full."
+    return "Nothing is stored yet: `sigstream status` shows where records wait."
 
 
 def _table(store: str, rows: list[Row], width: int) -> Table:

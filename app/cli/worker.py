@@ -10,6 +10,7 @@ import sys
 
 from app.config import Settings
 from app.errors import ConfigurationError
+from app.observe.metrics import check_port
 from app.processors.registry import enabled_processors
 
 AGENTS = ("blocks", "dedupe", "receipts")
@@ -45,10 +46,11 @@ def _sink(name: str | None) -> list[str]:
 def become(command: list[str], settings: Settings) -> None:
     """Replace this process by `command`; never returns.
 
-    Raises ConfigurationError without a Kafka, or with processors that can't be made: a worker would say
-    so with a traceback of Faust.
+    Raises ConfigurationError without a Kafka, with processors that can't be made, or with a port for metrics
+    that is taken: a worker would say so with a traceback of Faust.
     """
     settings.need_kafka()
+    check_port(settings)
     if "topologies.blocks" in command:
         enabled_processors(settings)
     sys.stdout.flush()

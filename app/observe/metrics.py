@@ -1,5 +1,9 @@
 """What the workers count; each one's meaning and what to do about it: docs/metrics.md."""
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import Counter, Histogram, start_http_server
 
 from app.config import Settings
@@ -22,12 +26,26 @@ processor_seconds = Histogram(
 
 def serve(settings: Settings) -> None:
     """At `SIGSTREAM_METRICS_PORT`, for Prometheus. Raises ConfigurationError when the port is taken."""
-    if not settings.metrics_port:
-        return
+    if settings.metrics_port:
+        with _named(settings.metrics_port):
+            start_http_server(settings.metrics_port)
+
+
+def check_port(settings: Settings) -> None:
+    """Whether `serve` can: known before a worker starts, a taken port is no traceback of Faust. Raises
+    ConfigurationError."""
+    if settings.metrics_port:
+        with _named(settings.metrics_port), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            probe.bind(("", settings.metrics_port))
+
+
+@contextmanager
+def _named(port: int) -> Iterator[None]:
     try:
-        start_http_server(settings.metrics_port)
+        yield
     except OSError as error:
         raise ConfigurationError(
-            f"metrics can't be served at port {settings.metrics_port} ({error.strerror}): set "
-            "SIGSTREAM_METRICS_PORT to a port of this worker's own, or to 0 for none"
+            f"metrics can't be served at port {port} ({error.strerror}): set SIGSTREAM_METRICS_PORT to a "
+            "port of this worker's own, or to 0 for none"
         ) from error

@@ -102,6 +102,7 @@ def test_every_store_shows_the_same_signals(cli: Cli, stores: Settings, store: s
     assert rows("--provider", "p", "--name", "x") == [everything[2], everything[3]]
     assert rows("--symbol", "AAA", "--provider", "q", "--name", "x") == [everything[1]]
     assert rows("--name", "nothing") == []
+    assert "--name must be as it is stored" in cli("signals", "--store", store, "--name", "nothing").stderr
     assert asyncio.run(open_store(stores, store).count()) == 5
     shown = cli("signals", "--store", store).stdout
     assert f"{store}: 5 signals" in shown

@@ -1,5 +1,7 @@
 """What a command says when something is wrong, and with which exit code."""
 
+import socket
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,22 @@ def test_a_processor_that_is_not_installed_is_named_by_the_worker(cli: Cli) -> N
     assert result.exit_code == 1
     assert "no processor 'moon' is installed" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_port_for_metrics_that_is_taken_is_named_by_the_worker(cli: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        cli.environment["SIGSTREAM_KAFKA"] = NOBODY
+        cli.environment["SIGSTREAM_METRICS_PORT"] = str(taken.getsockname()[1])
+        result = cli("worker", "dedupe")
+    assert result.exit_code == 1
+    assert "set SIGSTREAM_METRICS_PORT to a port of this worker's own" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_version_is_that_of_the_distribution(cli: Cli) -> None:
+    assert cli("--version").stdout == version("sigstream") + "\n"
 
 
 @pytest.mark.parametrize(
