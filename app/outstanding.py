@@ -8,15 +8,6 @@ from app.model.receipt import Origin, Outcome, Receipt, Settled
 from app.model.signal import SignalBatch, Time
 
 
-class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """How far the agent is in one partition of `signals`."""
-
-    last_offset: int = -1
-    last_origin: int | None = None
-    outstanding: dict[str, int] = {}
-    """Sink -> records that wait for its receipt."""
-
-
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One record of `signals` and the receipts for it; `expected` is None while only receipts came."""
 
@@ -24,6 +15,24 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     required: list[str] = []
     answered: dict[str, Time] = {}
     rejected: dict[str, dict[str, str]] = {}
+
+
+class Changed(msgspec.Struct):
+    """What an event did to the entry of a record of `signals`; None: it is closed."""
+
+    offset: int
+    entry: Entry | None
+
+
+class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far the agent is in one partition of `signals`."""
+
+    last_offset: int = -1
+    last_origin: int | None = None
+    outstanding: dict[str, int] = {}
+    """Sink -> records that wait for its receipt."""
+    changed: Changed | None = None
+    """By the last event. Written before the entry itself: what a crash has torn is mended from it."""
 
 
 def is_repeat(progress: Progress, offset: int, origin: int | None) -> bool:

@@ -9,7 +9,7 @@ from app.errors import ContractError
 from app.model.receipt import RECEIPT_DECODER
 from app.model.signal import BATCH_DECODER
 from app.model.wire import decode
-from app.outstanding import Entry, Progress, advance, expect, is_repeat, settled, take
+from app.outstanding import Changed, Entry, Progress, advance, expect, is_repeat, settled, take
 from app.streaming.app import create_app
 from app.streaming.record import ORIGIN_OFFSET, REQUIRED_SINKS, Record, make_headers
 
@@ -22,14 +22,22 @@ signals = config.topic("signals")
 outstanding = app.held_table("outstanding", config.signal_partitions)
 """`<partition>/meta` -> Progress, `<partition>/<offset>` of `signals` -> Entry; both JSON."""
 ENCODER = msgspec.json.Encoder()
+mended: set[int] = set()
+"""Partitions whose last event is known to be whole since the table was recovered."""
 PROGRESS, ENTRY = msgspec.json.Decoder(Progress), msgspec.json.Decoder(Entry)
 
 
 @app.process("signals", "signals.persisted")
 async def join(event: Any, record: Record) -> None:
     """A signal record opens an entry, receipts fill it; partition and offset bring them together."""
+    await handle(event, record)
+
+
+async def handle(event: Any, record: Record) -> None:
+    """One record, whole."""
     known = outstanding.get(event, meta_key(record.partition))
     progress = PROGRESS.decode(known) if known else Progress()
+    mend(event, record.partition, progress)
     if record.topic == signals:
         await on_signals(event, record, progress)
     else:
@@ -44,6 +52,7 @@ async def on_signals(event: Any, record: Record, progress: Progress) -> None:
         return
     advance(progress, record.offset, origin)
     if repeat:
+        progress.changed = None
         save(event, record.partition, progress)
         return
     entry = entry_of(event, record.partition, record.offset) or Entry()
@@ -81,9 +90,28 @@ async def close_or_keep(event: Any, record: Record, offset: int, entry: Entry, p
         sent = await app.forward(
             "signals.settled", record.key, ENCODER.encode(done), record.partition, headers
         )
-    value = ENCODER.encode(entry) if done is None else None
-    outstanding.put(event, entry_key(record.partition, offset), value, after=sent)
+    progress.changed = Changed(offset, entry if done is None else None)
     save(event, record.partition, progress, after=sent)
+    apply(event, record.partition, progress.changed, after=sent)
+
+
+def apply(event: Any, partition: int, changed: Changed, after: Any = None) -> None:
+    """The entry as the event has left it."""
+    value = None if changed.entry is None else ENCODER.encode(changed.entry)
+    outstanding.put(event, entry_key(partition, changed.offset), value, after=after)
+
+
+def mend(event: Any, partition: int, progress: Progress) -> None:
+    """Finish the event that a crash has left half written: its Progress is there, maybe its entry is not."""
+    if partition not in mended and progress.changed is not None:
+        apply(event, partition, progress.changed)
+    mended.add(partition)
+
+
+@outstanding.table.on_recover  # type: ignore[untyped-decorator]
+async def start_anew() -> None:
+    """The table may be another than before."""
+    mended.clear()
 
 
 def save(event: Any, partition: int, progress: Progress, after: Any = None) -> None:
