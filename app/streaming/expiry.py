@@ -27,7 +27,7 @@ class Walk:
         self._records = 0
         self._last: dict[int, bytes | None] = {}
         self._keys: Iterator[bytes] = iter(())
-        self._due: defaultdict[int, list[bytes]] = defaultdict(list)
+        self._due: defaultdict[int, set[bytes]] = defaultdict(set)
 
     def step(self, partition: int, is_expired: Callable[[bytes], bool]) -> list[bytes]:
         """Keys of the partition whose value says so; mostly none, as most records make no step."""
@@ -39,8 +39,8 @@ class Walk:
             return [key for key, value in self._next_of(store, partition) if is_expired(value)]
         for key, value in self._next(store.data):
             if is_expired(value):
-                self._due[self._home(key)].append(key)
-        return self._due.pop(partition, [])
+                self._due[self._home(key)].add(key)
+        return list(self._due.pop(partition, ()))
 
     def _next_of(self, store: Any, partition: int) -> list[Item]:
         """It remembers keys, not iterators: an open one would keep a revoked partition's RocksDB locked."""
