@@ -95,6 +95,9 @@ async def process(event: Any, record: Record) -> None:
         raise
     if tick:
         await ask_for_missing(name, chain, record.timestamp_ms)
+        if chain.tracker.resolved:
+            await table.settled()  # remembered: whatever happens now, the next tick does the same
+            await send_tick(name)
 
 
 def take(chain: Chain, features: BlockFeatures | None, record: Record) -> Effects:
@@ -172,5 +175,9 @@ async def remind() -> None:
     names = {name for name, chain in chains.items() if chain.tracker.waiting} | unread
     unread.clear()
     for name in names:
-        headers = [*make_headers(None), (TICK, b"1")]
-        await app.forward("block-features", name.encode(), b"{}", 0, headers)
+        await send_tick(name)
+
+
+async def send_tick(name: str) -> None:
+    """For one chain."""
+    await app.forward("block-features", name.encode(), b"{}", 0, [*make_headers(None), (TICK, b"1")])

@@ -104,9 +104,14 @@ class Tracker:
         tip: str | None = None,
         since_ms: int = 0,
         patience: Patience = PATIENCE,
+        *,
+        resolved: bool = False,
     ) -> None:
         self.nodes = {node.hash: node for node in nodes}
         self.tip = tip
+        self.resolved = resolved
+        """The lowest gap has been waited for long enough: the next tick passes it. Decided by the clock, so
+        it must be remembered before anything is done: after a crash the clock would say something else."""
         self._patience = patience
         self._clock_ms = 0
         """The last tick's time."""
@@ -151,6 +156,7 @@ class Tracker:
         if self.tip and height <= self.height - REACH:
             return Plan(too_late=True)
         self.since_ms = max(now_ms, self._clock_ms)  # a backlog's records are old
+        self.resolved = False
         node = Node(height, hash, parent)
         if parent is not None and parent == self.tip and hash not in self._children:
             return self._extend(node)
@@ -186,14 +192,18 @@ class Tracker:
         return Plan(apply=[node.hash])
 
     def tick(self, now_ms: int) -> Plan:
-        """Time has passed."""
+        """Time has passed: the first tick after the patience resolves to pass a gap, the next one does."""
         first, self._clock_ms = not self._clock_ms, now_ms
+        if self.resolved:
+            return self.give_up()
         if first:  # since the start: how long nobody looked is no waiting time
             self.since_ms = now_ms
-        return self.give_up() if now_ms - self.since_ms >= self._patience.wait_ms else Plan()
+        self.resolved = self.waiting and now_ms - self.since_ms >= self._patience.wait_ms
+        return Plan()
 
     def give_up(self) -> Plan:
         """Pass the lowest gap without waiting any longer."""
+        self.resolved = False
         before, places = self._steps(), self._places()
         passed = self._pass_lowest()
         plan = self._settle(before, places)

@@ -81,6 +81,7 @@ class Chain:
         *,
         tip: str | None = None,
         since_ms: int = 0,
+        resolved: bool = False,
         version: int = 0,
         older: Callable[[int], Past | None] = lambda _: None,
         patience: Patience = PATIENCE,
@@ -88,7 +89,8 @@ class Chain:
         self._processors = processors
         self._older = older
         self.entries = {entry.node.hash: entry for entry in entries}
-        self.tracker = Tracker((entry.node for entry in entries), tip, since_ms, patience)
+        nodes = (entry.node for entry in entries)
+        self.tracker = Tracker(nodes, tip, since_ms, patience, resolved=resolved)
         self.version = version
         """The largest that was given out: later events must win."""
 
@@ -107,10 +109,13 @@ class Chain:
             added = features.hash
             node = self.tracker.nodes[features.hash]
             self.entries[features.hash] = Entry(node=node, features=features, correlation_id=correlation_id)
-        if plan.again is not None and self.entries[plan.again].failed:
+        failed = plan.again is not None and self.entries[plan.again].failed
+        if plan.again is not None and failed:
             plan = self.tracker.redo(plan.again)
-        undo = Undo(self.version, tip, added, plan.undo)
-        return self._follow(plan, now_ms, undo)
+        effects = self._follow(plan, now_ms, Undo(self.version, tip, added, plan.undo))
+        if failed:  # itself last: until that is written, it counts as failed and is computed again
+            effects.entries.reverse()
+        return effects
 
     def tick(self, *, now_ms: int, version: int) -> Effects:
         """Time has passed."""

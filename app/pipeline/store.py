@@ -30,6 +30,8 @@ class Tip(msgspec.Struct):
     hash: str | None
     since_ms: int
     version: int
+    resolved: bool = False
+    """See Tracker.resolved."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -67,6 +69,7 @@ class ChainStore:
             list(entries.values()),
             tip=tip.hash,
             since_ms=tip.since_ms,
+            resolved=tip.resolved,
             version=tip.version,
             older=lambda height: self._past(event, chain, height),
             patience=self._patience,
@@ -87,7 +90,7 @@ class ChainStore:
             self._delete(event, _past_key(name, past.height - YEAR - KEEP), after)
         for entry in effects.entries:
             self._table.put(event, _block_key(name, entry.node), _encode(entry), after)
-        tip = Tip(chain.tracker.tip, chain.tracker.since_ms, chain.version)
+        tip = Tip(chain.tracker.tip, chain.tracker.since_ms, chain.version, chain.tracker.resolved)
         self._table.put(event, _key(name, "tip"), _encode(tip), after)
         for node in effects.forget:
             self._delete(event, _block_key(name, node), after)

@@ -136,17 +136,17 @@ class Table:
 class Run:
     """A chain, its table and its store. A crash keeps some of an event's writes, and repeats the event."""
 
-    def __init__(self, patience: Patience = PATIENCE) -> None:
+    def __init__(self, patience: Patience = PATIENCE, processors: Sequence[Enabled] = PROCESSORS) -> None:
+        self.processors = processors
         self.table = Table()
         self.written = ChainStore(self.table, patience)
         self.store = Store()
         self.patience = patience
-        self.now_ms = 0
+        self.now_ms = self.ticks = 0
         self.restart()
 
     def restart(self) -> None:
-        self.chain = self.written.load(None, CHAIN, PROCESSORS)
-        self.chain.tracker.tick(1)  # from the first tick on, time counts
+        self.chain = self.written.load(None, CHAIN, self.processors)
 
     def send(self, *blocks: BlockFeatures, crash: float | None = None) -> list[Effects]:
         return [self._arrive(features, crash) for features in blocks]
@@ -158,23 +158,40 @@ class Run:
         )
 
     def wait(self, crash: float | None = None) -> None:
-        """Long enough for every gap that is passed."""
+        """Long enough for every gap that is passed; crashes at every tick would leave no time to wait."""
         while self.chain.tracker.waiting:
+            self.ticks += 1
             self.now_ms += self.patience.wait_ms
-            self._event(lambda: self.chain.tick(now_ms=self.now_ms, version=self.now_ms), crash)
+            event = lambda: self.chain.tick(now_ms=self.now_ms, version=self.now_ms)  # noqa: E731
+            self._event(event, crash if self.ticks % 5 in (2, 3) else None)
+
+    def torn(self, event: Callable[[], Effects], kept: int) -> bool:
+        """All of an event was sent, so many of its writes are there; then a crash. Whether any was lost."""
+        before = dict(self.table.content)
+        self.save(event())
+        lost = kept < len(self.table.log)
+        self.table.content = before
+        self.table.apply(self.table.log[:kept])
+        self.restart()
+        return lost
+
+    def tick(self) -> Effects:
+        """Time has passed, enough for a gap."""
+        self.now_ms += self.patience.wait_ms
+        return self.chain.tick(now_ms=self.now_ms, version=self.now_ms)
 
     def _event(self, event: Callable[[], Effects], crash: float | None) -> Effects:
         if crash is not None:
             before = dict(self.table.content)
-            self._write(event())
+            self.save(event())
             self.table.content = before
             self.table.apply(self.table.log[: int(crash * (len(self.table.log) + 1))])
             self.restart()
         effects = event()
-        self._write(effects)
+        self.save(effects)
         return effects
 
-    def _write(self, effects: Effects) -> None:
+    def save(self, effects: Effects) -> None:
         self.store.take(effects.batches)
         self.table.log = []
         self.written.save(None, CHAIN, self.chain, effects, None)
@@ -500,8 +517,7 @@ class Flaky(Witness):
 def test_a_block_that_a_processor_failed_on_is_computed_again_when_it_comes_again() -> None:
     main = branch("a", None, 8)
     flaky = Flaky()
-    run = Run()
-    run.chain = run.written.load(None, CHAIN, [Enabled(flaky)])
+    run = Run(processors=[Enabled(flaky)])
     run.send(*main[:4])
     flaky.fails = True
     (failed,) = run.send(main[4])
@@ -510,4 +526,55 @@ def test_a_block_that_a_processor_failed_on_is_computed_again_when_it_comes_agai
     run.send(*main[5:])
     assert run.chain.entries[main[5].hash].past is not None
     run.send(main[4])
+    assert run.store.latest() == delivered(main)
+
+
+def about_to_pass(*blocks: BlockFeatures) -> Run:
+    """A chain whose next tick passes a gap."""
+    run = Run()
+    run.send(*blocks)
+    while not run.chain.tracker.resolved:
+        assert run.tick().passed == 0
+        run.save(Effects())
+    return run
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 6, 9, 10_000])
+def test_a_gap_that_a_crash_has_torn_is_passed_again_before_anything_else(kept: int) -> None:
+    """Blocks 5 and 6 of one branch were retracted for another; behind the crash, theirs grows."""
+    main = branch("a", None, 12)
+    other = branch("b", main[4], 4)
+    blocks = [*main[:7], *other[1:]]
+    run = about_to_pass(*blocks)
+    assert run.torn(run.tick, kept) == (kept < 10_000)
+    run.save(run.tick())
+    run.send(*main[7:], other[0])
+    assert run.store.latest() == delivered([*main, *other])
+
+
+@pytest.mark.parametrize("kept", [0, 2, 10_000])
+def test_names_of_a_torn_gap_go_when_it_is_filled(kept: int) -> None:
+    main = branch("a", None, 16)
+    run = about_to_pass(*main[:5], *main[6:])
+    run.torn(run.tick, kept)
+    run.save(run.tick())
+    run.send(main[5])
+    assert run.store.latest() == delivered(main)
+
+
+@pytest.mark.parametrize("kept", range(16))
+def test_a_failed_block_whose_second_computation_was_torn_is_computed_a_third_time(kept: int) -> None:
+    main = branch("a", None, 10)
+    flaky = Flaky()
+    run = Run(processors=[Enabled(flaky)])
+    run.send(*main[:4])
+    flaky.fails = True
+    run.send(main[4])
+    flaky.fails = False
+    run.send(*main[5:8])
+    run.now_ms += 1
+    now = run.now_ms
+    run.torn(lambda: run.chain.arrive(main[4], now_ms=now, version=now), kept)
+    run.save(run.chain.arrive(main[4], now_ms=now, version=now))
+    run.send(*main[8:])
     assert run.store.latest() == delivered(main)
