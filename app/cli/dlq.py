@@ -20,9 +20,15 @@ from app.dlq.work import Done, Report, drop, replay, sort_out
 from app.errors import ConfigurationError
 from app.query.dead_letters import Letter, Wanted, find_letters, read_letter
 from app.query.kafka import open_reader
-from app.streaming.dead_letters import number_in, original_headers
+from app.streaming.dead_letters import MAX_DIGITS, number_in, original_headers
 
 Work = Callable[[Settings, Sequence[Letter], Report, Done], Coroutine[Any, Any, None]]
+
+COLUMNS = ("place", "time (UTC)", "state", "stage", "class", "origin", "attempts", "replays", "key", "reason")
+WIDE = {"class": 120, "origin": 100, "attempts": 140, "replays": 180, "key": 140}
+"""Characters a line from which a column is shown beside the others."""
+LEAST = {"key": 16, "reason": 24}
+"""Characters a line of columns that have several lines where there is no room."""
 
 
 def list_letters(settings: Settings, wanted: Wanted, limit: int, *, as_json: bool) -> None:
@@ -33,7 +39,8 @@ def list_letters(settings: Settings, wanted: Wanted, limit: int, *, as_json: boo
         print_json([_document(letter) for letter in shown])
         return
     what = "letters" if wanted.handled else "open letters"
-    out().print(_table(f"{len(shown)} of {len(found)} {what}, oldest first", shown, wanted.handled))
+    title = f"{len(shown)} of {len(found)} {what}, oldest first"
+    out().print(_table(settings, title, shown, wanted.handled))
 
 
 def show_letter(settings: Settings, place: str, *, as_json: bool) -> None:
@@ -134,22 +141,32 @@ def _say(line: str) -> None:
     out().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(title: str, letters: Sequence[Letter], handled: bool) -> Table:
+def _table(settings: Settings, title: str, letters: Sequence[Letter], handled: bool) -> Table:
+    console = out()
+    shown = [name for name in COLUMNS if console.width >= WIDE.get(name, 0) and (handled or name != "state")]
     table = Table(title=title, title_justify="left")
-    for column in ("place", "time (UTC)", *(["state"] if handled else []), "stage", "class"):
-        table.add_column(column, no_wrap=True)
-    for column in ("origin", "attempts", "replays", "key", "reason"):
-        table.add_column(column, overflow="fold", justify="right" if column.endswith("s") else "left")
+    for column in shown:
+        least = LEAST.get(column)
+        table.add_column(column, no_wrap=least is None, overflow="fold", min_width=least)
     for letter in letters:
-        cells = [
-            str(letter.place),
-            letter.at.strftime("%Y-%m-%d %H:%M:%S"),
-            *([letter.state] if handled else []),
-        ]
-        cells += [letter.text("stage"), letter.text("class"), _origin(letter), letter.text("attempts")]
-        cells += [str(letter.replays), letter.key_text[:80], first_line(letter.text("reason"))[:200]]
-        table.add_row(*(Text(visible(cell)) for cell in cells))
+        cells = _cells(settings, letter)
+        table.add_row(*(Text(visible(cells[column])) for column in shown))
     return table
+
+
+def _cells(settings: Settings, letter: Letter) -> dict[str, str]:
+    return {
+        "place": str(letter.place),
+        "time (UTC)": letter.at.strftime("%Y-%m-%d %H:%M:%S"),
+        "state": letter.state,
+        "stage": letter.text("stage"),
+        "class": letter.text("class"),
+        "origin": _origin(letter).removeprefix(f"{settings.namespace}."),
+        "attempts": letter.text("attempts")[:MAX_DIGITS],
+        "replays": str(letter.replays),
+        "key": letter.key_text[:80],
+        "reason": first_line(letter.text("reason"))[:200],
+    }
 
 
 def _origin(letter: Letter) -> str:
@@ -172,6 +189,7 @@ def _document(letter: Letter) -> dict[str, Any]:
         "correlation_id": letter.text("correlation-id") or None,
         "key": None if letter.key is None else letter.key_text,
         "value_bytes": letter.size,
+        "left_at_origin": ", ".join(sorted(letter.left_at_origin)) or None,
     }
 
 

@@ -11,12 +11,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import orjson
 import pytest
 from confluent_kafka import Producer
 
 from app.config import Settings
+from app.embedded.ports import free_port
 from app.errors import ContractError
 from app.model.keys import batch_key, partition_of, version_of
 from app.model.signal import BATCH_DECODER
@@ -26,6 +28,7 @@ from app.streaming.record import Headers, Record
 from tests.support.cli import Cli
 from tests.support.probe import Probe, probe, until
 from tests.support.processes import ROOT, Worker, environment, worker
+from tests.support.signals import forwarded
 
 BLOCK = Path(__file__).parents[2] / "fixtures" / "blocks" / "150013.json.zst"
 NOT_TEXT = b"\xff\xfe\x00 neither JSON nor UTF-8"
@@ -152,11 +155,17 @@ def test_the_list_says_what_there_is_to_know(run: Cli, settings: Settings) -> No
         "correlation_id": None,
         "key": "one",
         "value_bytes": 2,
+        "left_at_origin": None,
     }
     table = run("dlq", "list").stdout
     for text in ("3 of 3 open letters", one, three_, "sink.sqlite", "ValueError: what nobody thought of"):
         assert text in table
     assert "1 of 3 open letters" in run("dlq", "list", "--limit", "1").stdout
+    for width in ("80", "120", "160"):
+        run.environment["COLUMNS"] = width
+        table = run("dlq", "list").stdout
+        assert all(text in table for text in (one, "sink.sqlite", "`symbol` is 'spy', not u"))
+        assert ("ContractError" in table, "blocks/1/7" in table) == (width != "80",) * 2
 
 
 def test_dropped_letters_are_not_open_and_not_replayed(run: Cli, settings: Settings) -> None:
@@ -359,19 +368,34 @@ def test_a_block_keeps_its_headers(run: Cli, settings: Settings) -> None:
     assert letters[1].headers["original-chain"] == b"BTC-MENDED"
 
 
-def test_a_signal_that_a_store_refused_is_no_repeat_when_it_is_replayed(run: Cli, settings: Settings) -> None:
-    """Consumers of `signals` drop what has an `origin-offset` that they have seen."""
-    headers = [("origin-offset", b"4"), ("required-sinks", b"sqlite")]
-    sent = send(settings, "signals", b"{}", b"p|S|t", headers, 5)
-    refused = Record(
-        settings.topic("signals"), 5, sent.offset, sent.timestamp, b"p|S|t", b"{}", dict(headers)
-    )
-    bury(settings, (refused, "sink.sqlite", ContractError("sqlite rejected 1 of its signals")))
-    assert run("dlq", "replay", "--yes").exit_code == 0
-    _, replayed = read(settings, "signals")
-    assert replayed.partition == 5
-    assert replayed.headers["required-sinks"] == b"sqlite"
-    assert "origin-offset" not in replayed.headers
+def test_a_replayed_record_of_signals_is_no_repeat_to_sinks_and_receipts(
+    run: Cli, settings: Settings
+) -> None:
+    """They drop what has an `origin-offset` that they have seen."""
+    settings = settings.model_copy(update={"sinks": ("sqlite",)})
+    ((key, value, partition, headers),) = forwarded(1, "sqlite", settings.signal_partitions)
+    with worker(settings, "receipts") as receipts, worker(settings, "sink", "sqlite") as sink:
+        sent = send(settings, "signals", value, key, headers, partition)
+        until_there(settings, "signals.settled", 1, receipts)
+        found = Record(sent.topic, sent.partition, sent.offset, sent.timestamp, key, value, dict(headers))
+        bury(settings, (found, "sink.sqlite", ContractError("sqlite rejected 1 of its signals")))
+        assert run("dlq", "replay", "--stage", "sink.sqlite", "--yes").exit_code == 0
+        answers = until_there(settings, "signals.persisted", 2, sink)
+        until_there(settings, "signals.settled", 2, receipts)
+    outcomes = [orjson.loads(answer.value or b"")["outcomes"] for answer in answers]
+    assert outcomes == [{"inserted": ["n0", "n1", "n2"]}, {"unchanged": ["n0", "n1", "n2"]}]
+    assert {found.partition for found in read(settings, "signals")} == {partition}
+
+
+def test_letters_of_a_sink_and_of_an_agent_are_counted(settings: Settings) -> None:
+    ports = free_port(), free_port()
+    stages = {"dedupe": "signals.raw", "sink.sqlite": "signals"}
+    for (stage, topic), port in zip(stages.items(), ports, strict=True):
+        send(settings, topic, NOT_TEXT, b"key")
+        with worker(settings, *stage.split("."), SIGSTREAM_METRICS_PORT=str(port)) as running:
+            until_there(settings, "dead-letters", 1 if stage == "dedupe" else 2, running)
+            shown = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert f'sigstream_dead_letters_total{{class="ContractError",stage="{stage}"}} 1.0' in shown
 
 
 def test_what_is_too_large_for_a_letter_is_replayed_from_its_offset(run: Cli, settings: Settings) -> None:
@@ -395,6 +419,20 @@ def test_what_is_too_large_for_a_letter_is_replayed_from_its_offset(run: Cli, se
     _, replayed = read(settings, "blocks")
     assert replayed.value == value
     assert (replayed.headers["chain"], replayed.headers["replay-attempts"]) == (b"BTC-LARGE", b"1")
+
+
+def test_headers_that_are_too_large_for_a_letter_are_those_of_the_original(
+    run: Cli, settings: Settings
+) -> None:
+    headers = [("chain", b"BTC-LARGE"), ("large", b"x" * 70_000)]
+    sent = send(settings, "blocks", b"{}", b"key", headers)
+    found = Record(sent.topic, sent.partition, sent.offset, sent.timestamp, b"key", b"{}", dict(headers))
+    (one,) = bury(settings, (found, "blocks", ContractError("no")))
+    shown: Any = run.json("dlq", "show", one)
+    assert (shown["original_headers"], shown["left_at_origin"]) == ({}, "headers")
+    assert run("dlq", "replay", "--yes").exit_code == 0
+    _, replayed = read(settings, "blocks")
+    assert [replayed.headers[name] for name, _ in headers] == [content for _, content in headers]
 
 
 def test_what_is_too_large_and_gone_is_named(run: Cli, settings: Settings) -> None:
