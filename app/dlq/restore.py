@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
-from aiokafka import TopicPartition
 
 from app.config import Settings
 from app.dlq.marks import TOPIC as HANDLED
@@ -13,10 +12,10 @@ from app.dlq.marks import State
 from app.errors import ContractError
 from app.model.keys import write_ts
 from app.model.receipt import Origin
-from app.query.dead_letters import TOPIC, Letter
+from app.query.dead_letters import TOPIC, Letter, record_at
 from app.query.kafka import Reader
 from app.streaming.dead_letters import number_in, original_headers
-from app.streaming.record import ORIGIN_OFFSET, REKEYED, REPLAY_ATTEMPTS, REPLAYED_FROM, Headers, Record
+from app.streaming.record import ORIGIN_OFFSET, REKEYED, REPLAY_ATTEMPTS, REPLAYED_FROM, Headers
 from app.streaming.topics import pipeline_topics
 
 
@@ -77,7 +76,7 @@ async def original_of(reader: Reader, letter: Letter, value: bytes | None) -> Or
     if not letter.left_at_origin:
         timestamp_ms = number_in(letter.headers, "origin-timestamp")
         return Original(origin, value, original_headers(letter.headers), timestamp_ms)
-    record = await _at(reader, origin)
+    record = await record_at(reader, origin)
     what = f"its {' and '.join(sorted(letter.left_at_origin))} {_were(letter)} left at {_name(origin)}"
     if record is None:
         raise ContractError(f"{what}, which Kafka has no more: send its content again from its source")
@@ -92,16 +91,6 @@ def _were(letter: Letter) -> str:
 
 def _name(origin: Origin) -> str:
     return f"{origin.topic}/{origin.partition}/{origin.offset}"
-
-
-async def _at(reader: Reader, origin: Origin) -> Record | None:
-    tp = TopicPartition(origin.topic, origin.partition)
-    begin, end = (await reader.bounds([tp]))[tp]
-    if not begin <= origin.offset < end:
-        return None
-    async for record in reader.read(tp, origin.offset, origin.offset + 1):
-        return record
-    return None
 
 
 def _expected(letter: Letter, value: bytes | None) -> str:

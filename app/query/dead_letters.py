@@ -104,13 +104,22 @@ async def find_letters(settings: Settings, reader: Reader, wanted: Wanted) -> li
 
 async def read_letter(settings: Settings, reader: Reader, place: Place) -> tuple[Letter, bytes | None]:
     """One letter and its value. Raises Terminal when it is not there."""
-    tp = TopicPartition(settings.topic(TOPIC), place.partition)
-    if tp in (known := await reader.partitions(tp.topic)):
-        begin, end = (await reader.bounds(known))[tp]
-        if begin <= place.offset < end:
-            async for record in reader.read(tp, place.offset, place.offset + 1):
-                return letter_of(record, await _marks(settings, reader)), record.value
-    raise _missing(settings, [place])
+    record = await record_at(reader, Origin(settings.topic(TOPIC), place.partition, place.offset))
+    if record is None:
+        raise _missing(settings, [place])
+    return letter_of(record, await _marks(settings, reader)), record.value
+
+
+async def record_at(reader: Reader, where: Origin) -> Record | None:
+    """The record that is there; None when Kafka does not have it, or not any more."""
+    tp = TopicPartition(where.topic, where.partition)
+    if tp not in await reader.partitions(where.topic):
+        return None
+    begin, end = (await reader.bounds([tp]))[tp]
+    if not begin <= where.offset < end:
+        return None
+    found = [record async for record in reader.read(tp, where.offset, where.offset + 1)]
+    return found[0] if found else None
 
 
 async def read_records(

@@ -281,11 +281,15 @@ def test_what_comes_back_each_time_is_not_replayed_for_ever(run: Cli, settings: 
         assert run("dlq", "replay", "--max-attempts", "4", "--yes").exit_code == 0
         until_there(settings, "dead-letters", 5, running)
         assert run("dlq", "replay", "--yes").exit_code == 1
+        run.environment["SIGSTREAM_DLQ_MAX_ATTEMPTS"] = "5"
+        assert run("dlq", "replay", "--yes").exit_code == 0
+        until_there(settings, "dead-letters", 6, running)
+        assert run("dlq", "replay", "--yes").exit_code == 1
         assert run("dlq", "replay", "--force", "--yes").exit_code == 0
-        letters = until_there(settings, "dead-letters", 6, running)
+        letters = until_there(settings, "dead-letters", 7, running)
     assert [letter.headers.get("replay-attempts") for letter in letters] == [
         None,
-        *(str(count).encode() for count in range(1, 6)),
+        *(str(count).encode() for count in range(1, 7)),
     ]
     for found in (*read(settings, "signals.raw"), *letters):
         assert (found.value, found.key, found.correlation_id) == (NOT_TEXT, b"poison", "me")
@@ -453,10 +457,14 @@ def test_a_record_of_nothing_at_all_does_not_stop_a_worker(run: Cli, settings: S
     """aiokafka refuses to send what has neither key nor value; other producers don't."""
     on_kafka(settings, lambda kafka: kafka.count("signals.raw"))
     producer = Producer({"bootstrap.servers": settings.need_kafka()})
-    producer.produce(settings.topic("signals.raw"), None, key=None, partition=0)
+    headers: list[tuple[str, str | bytes | None]] = [("nothing", None), ("empty", b"")]
+    producer.produce(settings.topic("signals.raw"), None, key=None, headers=headers, partition=0)
     assert producer.flush(30) == 0
     with worker(settings, "dedupe") as running:
         (letter,) = until_there(settings, "dead-letters", 1, running)
         assert b"tombstone" in letter.headers["reason"]
         assert run("dlq", "replay", "--yes").exit_code == 0
         until_there(settings, "dead-letters", 2, running)
+        assert run("dlq", "show", f"{letter.partition}/{letter.offset}").exit_code == 0
+    _, replayed = read(settings, "signals.raw")
+    assert (replayed.value, replayed.headers.get("nothing"), replayed.headers["empty"]) == (b"", None, b"")
