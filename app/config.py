@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     uppercase_symbols: bool = False
     """Write `spy` as `SPY` instead of refusing it."""
 
+    dlq_max_attempts: PositiveInt = 3
+    """A dead letter that was replayed so often, and came back each time, is not replayed any more."""
+
     gap_wait_s: PositiveFloat = 10.0
     """Without a block of the chain for this long, a gap in its heights is passed, ..."""
     gap_blocks: PositiveInt = 2000

@@ -22,6 +22,10 @@ ingest = typer.Typer(no_args_is_help=True, help="Put blocks on the `blocks` topi
 app.add_typer(ingest, name="ingest")
 labels = typer.Typer(no_args_is_help=True, help="Who owns an address: built-in facts and SIGSTREAM_LABELS.")
 app.add_typer(labels, name="labels")
+dlq = typer.Typer(
+    no_args_is_help=True, help="Dead letters: what could not be processed, and sending it again."
+)
+app.add_typer(dlq, name="dlq")
 
 First = Annotated[
     int | None,
@@ -32,6 +36,17 @@ Follow = Annotated[bool, typer.Option("--follow", help="Go on with new blocks un
 Chain = Annotated[str, typer.Option(help="Symbol of the signals.")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+Places = Annotated[
+    list[str] | None, typer.Argument(help="PARTITION/OFFSET as `dlq list` shows; default: all that are open.")
+]
+Stage = Annotated[str | None, typer.Option(help="Only of this stage: blocks, dedupe, sink.sqlite ...")]
+Reason = Annotated[str | None, typer.Option(help="Only where the reason holds this text, in any case.")]
+Since = Annotated[str | None, typer.Option(help="Only from this time on, like 2026-01-31T12:00:00Z.")]
+Until = Annotated[str | None, typer.Option(help="Only before this time.")]
+Key = Annotated[str | None, typer.Option(help="Only with this key, in full.")]
+Oldest = Annotated[int | None, typer.Option("--limit", min=1, help="Only the oldest so many.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -250,6 +265,85 @@ def labels_find(
     from app.cli.labels import find_label
 
     raise typer.Exit(0 if find_label(settings(), address, as_json=as_json) else 1)
+
+
+@dlq.command("list")
+def dlq_list(
+    stage: Stage = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    key: Key = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 100,
+    every: Annotated[bool, typer.Option("--all", help="Those replayed or dropped, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Dead letters that nobody has dealt with, oldest first."""
+    from app.cli.dlq import list_letters
+    from app.query.dead_letters import Wanted, read_time
+
+    times = (read_time("--since", since), read_time("--until", until))
+    list_letters(settings(), Wanted((), stage, reason, *times, key, every), limit, as_json=as_json)
+
+
+@dlq.command("show")
+def dlq_show(
+    place: Annotated[str, typer.Argument(help="PARTITION/OFFSET as `dlq list` shows.")],
+    as_json: AsJson = False,
+) -> None:
+    """All of one dead letter: where it came from, the whole reason, headers and value."""
+    from app.cli.dlq import show_letter
+
+    show_letter(settings(), place, as_json=as_json)
+
+
+@dlq.command("replay")
+def dlq_replay(
+    places: Places = None,
+    stage: Stage = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    key: Key = None,
+    limit: Oldest = None,
+    max_attempts: Annotated[
+        int | None, typer.Option(min=1, help="Most replays; default: SIGSTREAM_DLQ_MAX_ATTEMPTS, 3.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="However often it came back.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Those replayed or dropped before, too.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Send dead letters to where they came from; exit code 1 where one was refused."""
+    from app.cli.dlq import places_of, replay_letters
+    from app.dlq.restore import Limits
+    from app.query.dead_letters import Wanted, read_time
+
+    times = (read_time("--since", since), read_time("--until", until))
+    named = places_of(places)
+    wanted = Wanted(named, stage, reason, *times, key, again or bool(named))
+    limits = Limits(None if force else max_attempts or settings().dlq_max_attempts, again)
+    raise typer.Exit(0 if replay_letters(settings(), wanted, limit, limits, yes=yes) else 1)
+
+
+@dlq.command("drop")
+def dlq_drop(
+    places: Places = None,
+    stage: Stage = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    key: Key = None,
+    limit: Oldest = None,
+    yes: Yes = False,
+) -> None:
+    """Count dead letters as dealt with, without sending them; exit code 1 where one was refused."""
+    from app.cli.dlq import drop_letters, places_of
+    from app.query.dead_letters import Wanted, read_time
+
+    times = (read_time("--since", since), read_time("--until", until))
+    named = places_of(places)
+    wanted = Wanted(named, stage, reason, *times, key, bool(named))
+    raise typer.Exit(0 if drop_letters(settings(), wanted, limit, yes=yes) else 1)
 
 
 @app.command()

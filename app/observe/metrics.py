@@ -16,6 +16,7 @@ blocks_retracted = Counter(
 blocks_too_late = Counter(
     "sigstream_blocks_too_late", "Blocks that came when they were out of reach of the windows", ["chain"]
 )
+dead_letters = Counter("sigstream_dead_letters", "Records that could not be processed", ["stage", "class"])
 processor_failures = Counter(
     "sigstream_processor_failures", "Blocks that a processor's signals are missing of", ["processor"]
 )

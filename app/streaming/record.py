@@ -19,6 +19,10 @@ CHAIN = "chain"
 ISOLATED = "isolated"
 TICK = "tick"
 """Header of a record of `block-features` that says only that time has passed."""
+REPLAYED_FROM = "replayed-from"
+"""Header of a replayed record: partition/offset/broker's time of the one that became a dead letter."""
+REPLAY_ATTEMPTS = "replay-attempts"
+"""How often what a record holds was sent again from the dead letters."""
 DEFAULT_CHAIN = "BTC"
 
 

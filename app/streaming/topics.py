@@ -61,6 +61,7 @@ def pipeline_topics(settings: Settings) -> tuple[Topic, ...]:
             ("signals.persisted", n, 30, SIGNAL_BYTES),
             ("signals.settled", n, 30, SIGNAL_BYTES),
             ("dead-letters", 4, 30, DEAD_LETTER_BYTES),
+            ("dead-letters.handled", 1, None, SIGNAL_BYTES),
         )
     )
 

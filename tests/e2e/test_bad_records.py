@@ -62,6 +62,7 @@ async def test_bad_records_become_dead_letters_and_a_good_one_behind_them_is_sto
         assert letter.value == bad
         said = texts(letter)
         assert reason in said.pop("reason"), name
+        assert said.pop("origin-timestamp").isdigit()
         assert said == {
             "stage": STAGES[topic],
             "class": "ContractError",

@@ -40,6 +40,10 @@ NOBODY_URL = f"http://{NOBODY}"
         (["signals", "--store", "nonsense"], "choose one of bigquery, sqlite, timescale"),
         (["signals", "--store", "timescale"], "SIGSTREAM_TIMESCALE_DSN is not set"),
         (["signals", "--store", "bigquery"], "SIGSTREAM_BIGQUERY_PROJECT is not set"),
+        (["dlq", "list"], "no Kafka"),
+        (["dlq", "show", "7"], "write PARTITION/OFFSET"),
+        (["dlq", "drop", "0/1", "1:2"], "'1:2' names no dead letter"),
+        (["dlq", "replay", "--since", "today"], "--since is 'today', not RFC 3339"),
         (["features", "missing.json"], "missing.json can't be read"),
     ],
 )
@@ -100,7 +104,13 @@ def test_the_version_is_that_of_the_distribution(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["status"], ["trace", "p|S|2024-01-01T00:00:00Z"], ["ingest", "simulate", "--blocks", "1"]]
+    "arguments",
+    [
+        ["status"],
+        ["dlq", "list"],
+        ["trace", "p|S|2024-01-01T00:00:00Z"],
+        ["ingest", "simulate", "--blocks", "1"],
+    ],
 )
 def test_a_kafka_that_does_not_answer_is_named(cli: Cli, arguments: list[str]) -> None:
     cli.environment["SIGSTREAM_KAFKA"] = NOBODY
@@ -127,7 +137,7 @@ def test_a_file_that_is_no_database_is_named(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "demo", "worker", "ingest", "status", "signals", "trace", "features"]
+    "command", ["up", "demo", "worker", "ingest", "status", "signals", "trace", "features", "dlq"]
 )
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     assert command in cli("--help").stdout
