@@ -227,6 +227,25 @@ def trace(
     show_trace(settings(), key, as_json=as_json)
 
 
+@app.command("verify")
+def verify_command(
+    first_offset: Annotated[
+        int | None, typer.Option("--from-offset", min=0, help="Of signals.raw, on each partition.")
+    ] = None,
+    end_offset: Annotated[int | None, typer.Option("--to-offset", min=0, help="Not included.")] = None,
+    since: Annotated[str | None, typer.Option(help="Records from this time on: 2024-01-31T12:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Records before this time.")] = None,
+    drained: Annotated[bool, typer.Option("--drained", help="What is on its way counts as wrong.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what came in with topics, stores and receipts; exit code 1 when anything differs."""
+    from app.cli.verify import run_verify
+    from app.verify.span import Asked, moment
+
+    asked = Asked(first_offset, end_offset, moment("--since", since), moment("--until", until))
+    raise typer.Exit(0 if run_verify(settings(), asked, drained=drained, as_json=as_json) else 1)
+
+
 @app.command()
 def features(
     file: Annotated[Path, typer.Argument(help="`getblock <hash> 3` as .json or .json.zst.")],

@@ -10,7 +10,7 @@ from app.model.receipt import Receipt
 from app.model.signal import ENCODER, SignalBatch
 from app.streaming.app import create_app
 from app.streaming.expiry import Walk
-from app.streaming.record import REKEYED, REPLAYED_FROM, Record, make_headers
+from app.streaming.record import REKEYED, Record, first_seen, make_headers
 
 app = create_app("dedupe")
 config = app.settings
@@ -57,18 +57,6 @@ async def rekey(record: Record, key: bytes, home: int) -> None:
     origin = f"{record.partition}/{record.offset}/{record.timestamp_ms}".encode()
     headers = [*record.headers.items(), (REKEYED, origin)]
     await app.forward("signals.raw", key, record.value, home, headers)
-
-
-def first_seen(record: Record) -> tuple[int, int]:
-    """Broker's time and offset of the record as its producer sent it.
-
-    A crash sends re-keyed records twice; with versions of their own, the repeats of two values of one
-    signal would undo each other. And a dead letter that is replayed must not undo what came after it.
-    """
-    parts = (record.headers.get(REPLAYED_FROM) or record.headers.get(REKEYED, b"")).split(b"/")
-    if len(parts) == 3 and all(part.isdigit() for part in parts):
-        return int(parts[2]), int(parts[1])
-    return record.timestamp_ms, record.offset
 
 
 async def act(event: Any, record: Record, key: bytes, batch: SignalBatch, verdict: Verdict) -> None:

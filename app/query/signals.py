@@ -33,6 +33,10 @@ class Store:
     """One row a signal."""
     mark: Callable[[int, str], str]
     query: Callable[[str, Arguments], Awaitable[list[Row]]]
+    versions_table: str = "signals"
+    """Rows of all versions that it keeps, retracted ones too."""
+    time: Callable[[str], str] = str
+    """SQL of a time whose text a mark stands for."""
 
     async def latest(self, wanted: Wanted) -> list[Row]:
         """Rows with the newest `ts` first. Raises what `query` raises."""
@@ -43,6 +47,18 @@ class Store:
         return await self.query(
             f"SELECT {', '.join(COLUMNS)} FROM {self.table}{where} "  # noqa: S608 - nothing of it is input
             f"ORDER BY ts DESC, provider, symbol, name LIMIT {wanted.limit:d}",
+            arguments,
+        )
+
+    async def versions(self, provider: str, symbol: str, first: str, end: str) -> list[Row]:
+        """Key, version, digest and `copies` of that version, of one series from `first` to before `end`."""
+        arguments = {"provider": provider, "symbol": symbol, "first": first, "last": end}
+        marks = {name: self.mark(number, name) for number, name in enumerate(arguments, 1)}
+        key = "provider, symbol, ts, name, version, digest"
+        return await self.query(
+            f"SELECT {key}, count(*) AS copies FROM {self.versions_table} "  # noqa: S608 - nothing is input
+            f"WHERE provider = {marks['provider']} AND symbol = {marks['symbol']} "
+            f"AND ts >= {self.time(marks['first'])} AND ts < {self.time(marks['last'])} GROUP BY {key}",
             arguments,
         )
 

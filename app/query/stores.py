@@ -72,7 +72,13 @@ def _timescale(settings: Settings) -> Store:
             finally:
                 await connection.close()
 
-    return Store("timescale", "signals_latest", lambda number, _: f"${number}", query)
+    return Store(
+        "timescale",
+        "signals_latest",
+        lambda number, _: f"${number}",
+        query,
+        time=lambda mark: f"{mark}::text::timestamptz",
+    )
 
 
 def _bigquery(settings: Settings) -> Store:
@@ -102,7 +108,14 @@ def _bigquery(settings: Settings) -> Store:
     async def query(sql: str, arguments: Arguments) -> list[Row]:
         return await asyncio.to_thread(run, sql, arguments)
 
-    return Store("bigquery", f"`{config.view_id}`", lambda _, name: f"@{name}", query)
+    return Store(
+        "bigquery",
+        f"`{config.view_id}`",
+        lambda _, name: f"@{name}",
+        query,
+        versions_table=f"(SELECT * FROM `{config.table_id}` WHERE refused IS NULL)",  # noqa: S608
+        time=lambda mark: f"TIMESTAMP({mark})",
+    )
 
 
 STORES: dict[str, Callable[[Settings], Store]] = {

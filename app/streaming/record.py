@@ -111,3 +111,15 @@ def make_headers(correlation_id: str | None, **extra: str | int) -> Headers:
         headers.append((CORRELATION_ID, correlation_id.encode()))
     headers.extend((name.replace("_", "-"), str(value).encode()) for name, value in extra.items())
     return headers
+
+
+def first_seen(record: Record) -> tuple[int, int]:
+    """Broker's time and offset of the record as its producer sent it.
+
+    A crash sends re-keyed records twice; with versions of their own, the repeats of two values of one
+    signal would undo each other. And a dead letter that is replayed must not undo what came after it.
+    """
+    parts = (record.headers.get(REPLAYED_FROM) or record.headers.get(REKEYED, b"")).split(b"/")
+    if len(parts) == 3 and all(part.isdigit() for part in parts):
+        return int(parts[2]), int(parts[1])
+    return record.timestamp_ms, record.offset

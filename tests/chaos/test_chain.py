@@ -13,6 +13,8 @@ from app.pipeline.chain import Chain
 from app.processors.registry import enabled_processors
 from app.sources.scenario import Scenario
 from app.sources.simulator import CHAIN
+from app.verify.run import verify
+from app.verify.span import Asked
 from tests.support.blocks import message
 from tests.support.latest import Content, Key, Latest, shown
 from tests.support.probe import Probe, probe, until
@@ -115,6 +117,9 @@ async def test_a_disturbed_chain_ends_as_in_perfect_order(settings: Settings) ->
                 return in_the_store(settings.sqlite_file) == expected
 
             await until(the_same, "the store ends as in perfect order", DEADLINE_S)
+            verdict = await verify(settings, Asked(), lambda _what, _total: lambda _done: None)
+            assert verdict.complete
+            assert [finding for finding in verdict.findings if finding.kind != "outstanding"] == []
     seen = "".join(file.read_text() for file in settings.data_dir.glob("blocks-*.log"))
     assert seen.count("block left the chain") > 3
     assert "gap passed" in seen

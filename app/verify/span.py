@@ -1,0 +1,83 @@
+"""Which records of `signals.raw` are looked at, and from where on their answers are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiokafka import TopicPartition
+
+from app.config import Settings
+from app.errors import ConfigurationError
+from app.query.kafka import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants to know of: offsets hold for each partition; `until` is not included."""
+
+    first_offset: int | None = None
+    end_offset: int | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Of one partition of `signals.raw`."""
+
+    partition: int
+    first: int
+    end: int
+    """Behind the last that dedupe is done with, or that was asked for."""
+    waiting: int
+    """Records behind it that dedupe has not committed yet."""
+    since_ms: int
+    """The broker's time from which on answers may have come."""
+    complete: bool
+    """From the partition's very first record to dedupe's last."""
+
+
+def moment(option: str, text: str | None) -> int | None:
+    """Milliseconds since 1970 of a time on the command line. Raises ConfigurationError."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{option} {text}: {error}; write 2024-01-31T12:00:00Z") from None
+    if found.tzinfo is None:
+        raise ConfigurationError(f"{option} {text} has no time zone: end it with Z or an offset")
+    return int(found.timestamp() * 1000)
+
+
+async def spans(settings: Settings, reader: Reader, asked: Asked) -> list[Span]:
+    """One a partition; none where the topic does not exist."""
+    partitions = await reader.partitions(settings.topic("signals.raw"))
+    committed = await reader.committed(settings.group("dedupe"))
+    bounds = await reader.bounds(partitions)
+    return [await _span(reader, tp, bounds[tp], committed.get(tp, 0), asked) for tp in partitions]
+
+
+async def _span(
+    reader: Reader, tp: TopicPartition, bounds: tuple[int, int], committed: int, asked: Asked
+) -> Span:
+    begin, end = bounds
+    done = max(begin, committed)
+    first, last = max(begin, asked.first_offset or 0), min(done, asked.end_offset or done)
+    if asked.since_ms is not None:
+        first = max(first, await _at(reader, tp, asked.since_ms, end))
+    if asked.until_ms is not None:
+        last = min(last, await _at(reader, tp, asked.until_ms, end))
+    complete = first == 0 and last == done
+    since_ms = 0 if first == begin else await _time_of(reader, tp, first, last)
+    return Span(tp.partition, first, max(first, last), end - done, since_ms, complete)
+
+
+async def _at(reader: Reader, tp: TopicPartition, timestamp_ms: int, end: int) -> int:
+    found = await reader.offset_at(tp, timestamp_ms)
+    return end if found is None else found
+
+
+async def _time_of(reader: Reader, tp: TopicPartition, first: int, end: int) -> int:
+    async for record in reader.read(tp, first, end):
+        return record.timestamp_ms
+    return 0

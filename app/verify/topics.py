@@ -1,0 +1,190 @@
+"""A partition's records, from what came in to the receipts, into the scratch database."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from itertools import chain
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from app.config import Settings
+from app.dedupe import decide
+from app.errors import ContractError
+from app.model.block import HEADER_DECODER
+from app.model.keys import batch_key, partition_of, version_of
+from app.model.raw import read_raw
+from app.model.receipt import RECEIPT_DECODER, Outcome
+from app.model.signal import BATCH_DECODER
+from app.model.wire import decode
+from app.processors.run import PROVIDER
+from app.query.kafka import Reader
+from app.streaming.record import (
+    ORIGIN_OFFSET,
+    REKEYED,
+    REPLAYED_FROM,
+    REQUIRED_SINKS,
+    Record,
+    first_seen,
+)
+from app.verify.scratch import Scratch
+from app.verify.span import Span
+
+Rows = dict[str, list[tuple[Any, ...]]]
+AT_ONCE = 500
+"""Records between two writes to the scratch database."""
+FOR_EVER_MS = int(timedelta(days=36_500).total_seconds() * 1000)
+
+Step = Callable[[int], None]
+"""Told how many records were read."""
+
+
+class Topics:
+    """Reads one pipeline's topics."""
+
+    def __init__(self, settings: Settings, reader: Reader, scratch: Scratch, step: Step) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._scratch = scratch
+        self._step = step
+        self._committed: dict[str, dict[TopicPartition, int]] = {}
+
+    async def read(self, span: Span) -> None:
+        """All that belongs to one partition's span."""
+        for sink in self._settings.required_sinks:
+            if sink not in self._committed:
+                group = self._settings.group(f"sink.{sink}")
+                self._committed[sink] = await self._reader.committed(group)
+        await self._read("signals.raw", span, span.first, span.end, self._of_raw)
+        await self._read("signals.raw", span, span.end, span.end + span.waiting, _of_arrival)
+        last = -1
+
+        def of_signals(record: Record, rows: Rows) -> None:
+            nonlocal last
+            origin = record.header_int(ORIGIN_OFFSET)
+            if origin is not None and origin <= last:
+                return  # what a crashed dedupe worker forwarded twice; sinks drop it, too
+            if origin is None and REPLAYED_FROM in record.headers:
+                return  # a dead letter of a sink, once more
+            last = origin if origin is not None else last
+            if origin is None or span.first <= origin < span.end:
+                self._of_signals(record, -1 if origin is None else origin, rows)
+
+        await self._read("signals", span, *await self._later("signals", span), of_signals)
+        await self._read(
+            "signals.persisted", span, *await self._later("signals.persisted", span), self._of_receipt
+        )
+
+    async def read_dead_letters(self) -> None:
+        """Of all partitions: they lie where their key says, or anywhere."""
+        for tp in await self._reader.partitions(self._settings.topic("dead-letters")):
+            begin, end = (await self._reader.bounds([tp]))[tp]
+            await self._collect(tp, begin, end, self._of_dead_letter)
+
+    async def _later(self, topic: str, span: Span) -> tuple[int, int]:
+        """Where answers to the span's records begin, and the end."""
+        tp = TopicPartition(self._settings.topic(topic), span.partition)
+        begin, end = (await self._reader.bounds([tp]))[tp]
+        found = await self._reader.offset_at(tp, span.since_ms) if span.since_ms else begin
+        return (end if found is None else found), end
+
+    async def _read(
+        self, topic: str, span: Span, first: int, end: int, take: Callable[[Record, Rows], None]
+    ) -> None:
+        await self._collect(TopicPartition(self._settings.topic(topic), span.partition), first, end, take)
+
+    async def _collect(
+        self, tp: TopicPartition, first: int, end: int, take: Callable[[Record, Rows], None]
+    ) -> None:
+        rows: Rows = {}
+        count = 0
+        async for record in self._reader.read(tp, first, end):
+            take(record, rows)
+            count += 1
+            if count % AT_ONCE == 0:
+                self._flush(rows)
+                self._step(AT_ONCE)
+        self._flush(rows)
+        self._step(count % AT_ONCE)
+
+    def _flush(self, rows: Rows) -> None:
+        for table, held in rows.items():
+            self._scratch.add(table, held)
+        rows.clear()
+
+    def _of_raw(self, record: Record, rows: Rows) -> None:
+        """What dedupe is to make of it, had it seen nothing before."""
+        try:
+            batch, refused = read_raw(record.value, uppercase=self._settings.uppercase_symbols)
+        except ContractError:
+            _add(rows, "raw", [(record.partition, record.offset, "", "", None, None)])
+            return
+        key = batch_key(batch.provider, batch.symbol, batch.ts)
+        if partition_of(key, self._settings.signal_partitions) != record.partition:
+            _add(rows, "moved", [(record.partition, record.offset, key.decode())])
+            return
+        _of_arrival(record, rows)
+        version = version_of(*first_seen(record))
+        signals = list(batch.signals)
+        verdict = decide(
+            batch, refused, None, version=version, now=record.appended_at, lifetime_ms=FOR_EVER_MS
+        )
+        place = (record.partition, record.offset, key.decode())
+        _add(rows, "raw", ((*place, name, None, None) for name in verdict.reasons))
+        if batch.provider == PROVIDER:
+            hashes = {signal.block_hash for signal in signals if signal.block_hash}
+            _add(rows, "computed", ((batch.symbol, hash_) for hash_ in hashes))
+        good = (signal for signal in signals if signal.name not in verdict.reasons)
+        _add(rows, "raw", ((*place, s.name, s.version, s.digest) for s in good))
+
+    def _of_signals(self, record: Record, origin: int, rows: Rows) -> None:
+        batch = decode(BATCH_DECODER, record.value, "signal batch")
+        key = batch_key(batch.provider, batch.symbol, batch.ts).decode()
+        place = (record.partition, record.offset)
+        _add(rows, "forward", ((*place, origin, key, s.name, s.version, s.digest) for s in batch.signals))
+        tp = TopicPartition(record.topic, record.partition)
+        for sink in filter(None, record.headers.get(REQUIRED_SINKS, b"").decode().split(",")):
+            read = record.offset < self._committed.get(sink, {}).get(tp, 0)
+            _add(rows, "owed" if read else "pending", [(*place, sink, len(batch.signals), key)])
+
+    def _of_receipt(self, record: Record, rows: Rows) -> None:
+        receipt = decode(RECEIPT_DECODER, record.value, "receipt")
+        place = (receipt.origin.partition, receipt.origin.offset)
+        if receipt.stage == "dedupe":
+            named = ((name, outcome) for outcome, names in receipt.outcomes.items() for name in names)
+            _add(rows, "answer", ((*place, name, outcome) for name, outcome in named))
+            return
+        signals = sum(map(len, receipt.outcomes.values()))
+        _add(rows, "receipt", [(*place, receipt.stage, signals)])
+        refused = receipt.outcomes.get(Outcome.REJECTED, [])
+        _add(rows, "rejected", ((*place, receipt.stage, name) for name in refused))
+
+    def _of_dead_letter(self, record: Record, rows: Rows) -> None:
+        origin = (record.header_int("origin-partition"), record.header_int("origin-offset"))
+        topic = record.headers.get("origin-topic", b"").decode(errors="replace")
+        if topic == self._settings.topic("block-features"):
+            _add(rows, "buried_features", _hash_of(record))
+        tables = {
+            self._settings.topic("signals.raw"): "buried",
+            self._settings.topic("blocks"): "buried_block",
+        }
+        if topic in tables and None not in origin:
+            _add(rows, tables[topic], [origin])
+
+
+def _hash_of(record: Record) -> list[tuple[str]]:
+    try:
+        return [(decode(HEADER_DECODER, record.value, "block features").hash,)]
+    except ContractError:
+        return []
+
+
+def _of_arrival(record: Record, rows: Rows) -> None:
+    partition, _, rest = record.headers.get(REKEYED, b"").partition(b"/")
+    offset = rest.partition(b"/")[0]
+    if partition.isdigit() and offset.isdigit():
+        _add(rows, "arrived", [(int(partition), int(offset))])
+
+
+def _add(rows: Rows, table: str, found: Iterable[tuple[Any, ...]]) -> None:
+    held = rows.setdefault(table, [])
+    held.extend(chain(found))
