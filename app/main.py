@@ -239,10 +239,11 @@ def verify_command(
     as_json: AsJson = False,
 ) -> None:
     """Compare what came in with topics, stores and receipts; exit code 1 when anything differs."""
+    from app.cli.times import read_time
     from app.cli.verify import run_verify
-    from app.verify.span import Asked, moment
+    from app.verify.span import Asked
 
-    asked = Asked(first_offset, end_offset, moment("--since", since), moment("--until", until))
+    asked = Asked(first_offset, end_offset, read_time("--since", since), read_time("--until", until))
     raise typer.Exit(0 if run_verify(settings(), asked, drained=drained, as_json=as_json) else 1)
 
 
@@ -299,7 +300,8 @@ def dlq_list(
 ) -> None:
     """Dead letters that nobody has dealt with, oldest first."""
     from app.cli.dlq import list_letters
-    from app.query.dead_letters import Wanted, read_time
+    from app.cli.times import read_time
+    from app.query.dead_letters import Wanted
 
     times = (read_time("--since", since), read_time("--until", until))
     list_letters(settings(), Wanted((), stage, reason, *times, key, every), limit, as_json=as_json)
@@ -334,8 +336,9 @@ def dlq_replay(
 ) -> None:
     """Send dead letters to where they came from; exit code 1 where one was refused."""
     from app.cli.dlq import places_of, replay_letters
+    from app.cli.times import read_time
     from app.dlq.restore import Limits
-    from app.query.dead_letters import Wanted, read_time
+    from app.query.dead_letters import Wanted
 
     times = (read_time("--since", since), read_time("--until", until))
     named = places_of(places)
@@ -357,7 +360,8 @@ def dlq_drop(
 ) -> None:
     """Count dead letters as dealt with, without sending them; exit code 1 where one was refused."""
     from app.cli.dlq import drop_letters, places_of
-    from app.query.dead_letters import Wanted, read_time
+    from app.cli.times import read_time
+    from app.query.dead_letters import Wanted
 
     times = (read_time("--since", since), read_time("--until", until))
     named = places_of(places)

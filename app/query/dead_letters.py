@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from app.config import Settings
 from app.dlq.marks import TOPIC as HANDLED
 from app.dlq.marks import Mark, Place, State, read_mark
-from app.errors import ContractError, Terminal
+from app.errors import Terminal
 from app.model.receipt import Origin
 from app.query.kafka import Reader
 from app.streaming.dead_letters import LEFT_AT_ORIGIN, number_in
@@ -183,18 +183,3 @@ def _missing(settings: Settings, places: list[Place]) -> Terminal:
         f"{settings.topic(TOPIC)} has no letter {listed} that matches: see `sigstream dlq list --all`; "
         "letters are kept for 30 days"
     )
-
-
-def read_time(option: str, text: str | None) -> datetime | None:
-    """A time of the command line. Raises ContractError that names the option."""
-    if text is None:
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ContractError(
-            f"{option} is {text!r}, not RFC 3339 ({error}): write 2026-01-31T12:00:00Z"
-        ) from None
-    if when.tzinfo is None:
-        raise ContractError(f"{option} is {text!r}, without a time zone: end it with Z or an offset")
-    return when

@@ -6,7 +6,6 @@ from datetime import datetime
 from aiokafka import TopicPartition
 
 from app.config import Settings
-from app.errors import ConfigurationError
 from app.query.kafka import Reader
 
 
@@ -16,8 +15,8 @@ class Asked:
 
     first_offset: int | None = None
     end_offset: int | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +35,6 @@ class Span:
     """From the partition's very first record to dedupe's last."""
 
 
-def moment(option: str, text: str | None) -> int | None:
-    """Milliseconds since 1970 of a time on the command line. Raises ConfigurationError."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{option} {text}: {error}; write 2024-01-31T12:00:00Z") from None
-    if found.tzinfo is None:
-        raise ConfigurationError(f"{option} {text} has no time zone: end it with Z or an offset")
-    return int(found.timestamp() * 1000)
-
-
 async def spans(settings: Settings, reader: Reader, asked: Asked) -> list[Span]:
     """One a partition; none where the topic does not exist."""
     partitions = await reader.partitions(settings.topic("signals.raw"))
@@ -63,17 +49,17 @@ async def _span(
     begin, end = bounds
     done = max(begin, committed)
     first, last = max(begin, asked.first_offset or 0), min(done, asked.end_offset or done)
-    if asked.since_ms is not None:
-        first = max(first, await _at(reader, tp, asked.since_ms, end))
-    if asked.until_ms is not None:
-        last = min(last, await _at(reader, tp, asked.until_ms, end))
+    if asked.since is not None:
+        first = max(first, await _at(reader, tp, asked.since, end))
+    if asked.until is not None:
+        last = min(last, await _at(reader, tp, asked.until, end))
     complete = first == 0 and last == done
     since_ms = 0 if first == begin else await _time_of(reader, tp, first, last)
     return Span(tp.partition, first, max(first, last), end - done, since_ms, complete)
 
 
-async def _at(reader: Reader, tp: TopicPartition, timestamp_ms: int, end: int) -> int:
-    found = await reader.offset_at(tp, timestamp_ms)
+async def _at(reader: Reader, tp: TopicPartition, when: datetime, end: int) -> int:
+    found = await reader.offset_at(tp, int(when.timestamp() * 1000))
     return end if found is None else found
 
 

@@ -108,7 +108,7 @@ async def whole_way(settings: Settings) -> None:
 def steps_of(run: Cli, key: str) -> list[tuple[str, str, str | None]]:
     """Stage, outcome and reason of each step."""
     found: Any = run.json("trace", key)
-    times = [step["at"] for step in found["steps"]]
+    times = [datetime.fromisoformat(step["at"]) for step in found["steps"]]
     assert times == sorted(times)
     return [(step["stage"], step["outcome"], step["reason"]) for step in found["steps"]]
 
