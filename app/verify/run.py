@@ -100,9 +100,12 @@ async def verify(settings: Settings, asked: Asked, progress: Progress) -> Verdic
                 await topics.read(span)
             await topics.read_dead_letters()
             lag = await read_blocks(settings, reader, held) if found.complete else 0
-        held.run("index")
-        total = len(slices(held)) * len(settings.required_sinks)
-        await read_stores(settings, held, progress("reading stores", total))
+            held.run("index")
+            total = len(slices(held)) * len(settings.required_sinks)
+            await read_stores(settings, held, progress("reading stores", total))
+            for span in found.spans:
+                await topics.read_since(span)
+        held.run("index_stored")
         found.signals = sum(count for (count,) in held.rows("count"))
         found.findings = [finding for finding in _findings(settings, held, found, lag) if finding.count]
     return found

@@ -18,6 +18,8 @@ CREATE TABLE owed (p INTEGER, place INTEGER, sink TEXT, signals INTEGER, key TEX
 CREATE TABLE pending (p INTEGER, place INTEGER, sink TEXT, signals INTEGER, key TEXT);
 CREATE TABLE receipt (p INTEGER, place INTEGER, sink TEXT, signals INTEGER);
 CREATE TABLE rejected (p INTEGER, place INTEGER, sink TEXT, name TEXT);
+-- Keys that were forwarded since: stores may be further than what was compared.
+CREATE TABLE later (key TEXT);
 -- What a store has; `copies` of one version.
 CREATE TABLE stored (sink TEXT, key TEXT, name TEXT, version INTEGER, digest INTEGER, copies INTEGER);
 -- A record of `blocks`; the blocks that signals were computed from, and those that became dead letters.
@@ -62,6 +64,7 @@ CREATE UNIQUE INDEX wanted_key ON wanted (key, name);
 
 -- name: index_stored
 CREATE INDEX stored_key ON stored (sink, key, name);
+CREATE INDEX later_key ON later (key);
 
 -- name: unanswered
 -- Neither forwarded, nor answered, nor a dead letter.
@@ -150,7 +153,8 @@ JOIN (SELECT key, name, version, max(digest) AS digest FROM stored WHERE sink = 
       GROUP BY key, name, version) AS there
      ON (there.key, there.name, there.version) = (top.key, top.name, top.version)
 WHERE (there.version, there.digest) <> (wanted.version, wanted.digest)
-  AND (:complete OR (there.version, there.digest) < (wanted.version, wanted.digest))
+  AND ((there.version, there.digest) < (wanted.version, wanted.digest)
+       OR (:complete AND NOT EXISTS (SELECT 1 FROM later l WHERE l.key = wanted.key)))
   AND NOT EXISTS (SELECT 1 FROM pending o WHERE (o.sink, o.key) = (:sink, wanted.key))
   AND NOT EXISTS (SELECT 1 FROM rejected r
                   WHERE (r.p, r.place, r.sink, r.name) = (wanted.p, wanted.place, :sink, wanted.name));
@@ -160,6 +164,7 @@ SELECT DISTINCT key, name, ''
 FROM stored
 WHERE sink = :sink AND :complete
   AND NOT EXISTS (SELECT 1 FROM wanted w WHERE (w.key, w.name) = (stored.key, stored.name))
+  AND NOT EXISTS (SELECT 1 FROM later l WHERE l.key = stored.key)
   AND NOT EXISTS (SELECT 1 FROM pending o WHERE (o.sink, o.key) = (:sink, stored.key));
 
 -- name: stored_twice

@@ -44,7 +44,6 @@ async def read_stores(settings: Settings, scratch: Scratch, step: Step) -> None:
             rows = await store.versions(*slice_)
             scratch.add("stored", (_stored(name, row) for row in rows))
             step(1)
-    scratch.run("index_stored")
 
 
 def _stored(name: str, row: dict[str, object]) -> tuple[object, ...]:

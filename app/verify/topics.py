@@ -47,6 +47,8 @@ class Topics:
         self._scratch = scratch
         self._step = step
         self._committed: dict[str, dict[TopicPartition, int]] = {}
+        self._ends: dict[int, int] = {}
+        """How far each partition of `signals` was read."""
 
     async def read(self, span: Span) -> None:
         """All that belongs to one partition's span."""
@@ -66,13 +68,22 @@ class Topics:
             if origin is None and REPLAYED_FROM in record.headers:
                 return  # a dead letter of a sink, once more
             last = origin if origin is not None else last
-            if origin is None or span.first <= origin < span.end:
+            if origin is not None and origin >= span.end:
+                _of_later(record, rows)
+            elif origin is None or origin >= span.first:
                 self._of_signals(record, -1 if origin is None else origin, rows)
 
-        await self._read("signals", span, *await self._later("signals", span), of_signals)
+        first, end = await self._later("signals", span)
+        await self._read("signals", span, first, end, of_signals)
+        self._ends[span.partition] = end
         await self._read(
             "signals.persisted", span, *await self._later("signals.persisted", span), self._of_receipt
         )
+
+    async def read_since(self, span: Span) -> None:
+        """What was forwarded meanwhile: stores may have it by now."""
+        _, end = await self._later("signals", span)
+        await self._read("signals", span, self._ends[span.partition], end, _of_later)
 
     async def read_dead_letters(self) -> None:
         """Of all partitions: they lie where their key says, or anywhere."""
@@ -169,6 +180,10 @@ class Topics:
         }
         if topic in tables and None not in origin:
             _add(rows, tables[topic], [origin])
+
+
+def _of_later(record: Record, rows: Rows) -> None:
+    _add(rows, "later", [((record.key or b"").decode(errors="replace"),)])
 
 
 def _hash_of(record: Record) -> list[tuple[str]]:

@@ -28,9 +28,10 @@ ROW = "provider = 'test' AND symbol = 'TEST' AND name = 'n1' AND ts = "
 Found = set[tuple[str, str, int, str]]
 
 
-async def send(pipe: View, *numbers: int) -> None:
+async def send(pipe: View, *numbers: int, version: int = 1) -> None:
     for number in numbers:
-        key, value, partition, _ = raw(batch_of(number, version=1), pipe.settings.signal_partitions)
+        batch = batch_of(number, value=float(version), version=version)
+        key, value, partition, _ = raw(batch, pipe.settings.signal_partitions)
         await pipe.send("signals.raw", value, key, partition)
 
 
@@ -58,6 +59,7 @@ async def test_all_differences_are_found(
             await send(pipe, *range(BATCHES), 7)
             await pipe.at_rest()
             assert await looked(cli, "--drained") == (0, set())
+            await beside_a_running_pipeline(pipe, cli)
     await in_stores(settings)
     block = next(simulate(1, seed=1))
     async with view(pipeline) as pipe:
@@ -84,6 +86,28 @@ async def test_all_differences_are_found(
     assert ("missing", "blocks", 1, "BTC-SIM|0") in found
     assert ("unreceipted", "sqlite", 2, ts_of(6)) in found
     assert ("missing", "sqlite", 4, ts_of(1)) in found
+
+
+async def beside_a_running_pipeline(pipe: View, cli: Cli) -> None:
+    """New signals, and new versions of old ones, come while it is compared."""
+    going = True
+
+    async def go_on() -> int:
+        sent = 0
+        while going:
+            await send(pipe, 1000 + sent % 300, version=2 + sent)
+            sent += 1
+        return sent
+
+    sending = asyncio.ensure_future(go_on())
+    try:
+        looks = [await looked(cli) for _ in range(3)]
+    finally:
+        going = False
+    assert await sending > 0
+    await pipe.at_rest()
+    assert [code for code, _ in looks] == [0, 0, 0]
+    assert {kind for _, found in looks for kind, *_ in found} <= {"outstanding"}
 
 
 async def in_stores(settings: Settings) -> None:
