@@ -1,6 +1,7 @@
 """The Faust app of a topology module: safe delivery, guarded agents, its own data directory."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -66,6 +67,7 @@ class SafeApp(faust.App):
         self.settings = config
         self.delivery = Delivery(on_failure=self._stop)
         self.states: list[HeldState] = []
+        self._handling = 0
         self._changelogs: list[tuple[str, int]] = []
 
     def _new_transport(self) -> Any:
@@ -115,6 +117,7 @@ class SafeApp(faust.App):
             topic=record.topic, partition=record.partition, offset=record.offset,
             correlation_id=record.correlation_id,
         )  # fmt: skip
+        self._handling += 1
         try:
             await self._answer(handler, event, record)
         except asyncio.CancelledError:
@@ -123,6 +126,16 @@ class SafeApp(faust.App):
             raise
         except Exception as error:
             self.delivery.fail(error, record.origin)
+        finally:
+            self._handling -= 1
+
+    async def handled(self, timeout_s: float) -> None:
+        """Wait for the handlers that are at a record, one an agent; bounded, as a rebalance is."""
+        end = time.monotonic() + timeout_s
+        while self._handling and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        if self._handling:
+            log.warning("partitions left amid a record", handlers=self._handling, waited_s=timeout_s)
 
     async def _answer(self, handler: Handler, event: Any, record: Record) -> None:
         stops = self.attempts.count(record.origin)

@@ -153,10 +153,15 @@ class SafeConsumer(driver.Consumer):
         await super()._add_gap(tp, offset_from, offset_to - 1)
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Hold: let acknowledgements come in, and commit, before the partitions are somebody else's."""
+        """Hold: let acknowledgements come in, and commit, before the partitions are somebody else's.
+
+        Stock Faust stops what is queued, and leaves what is being handled: its writes would come when
+        the changelog is somebody else's, too.
+        """
         self.stop_flow()
         await self.commit()
         await super().on_partitions_revoked(revoked)
+        await self.app.handled(HOLD_TIMEOUT_S)
         for state in self.app.states:
             await state.release(revoked)
 

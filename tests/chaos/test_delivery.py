@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from faust.types import TP
 from app.config import Settings
 from app.model.signal import MAX_NAMES
 from app.streaming.app import SafeApp, create_app
+from app.streaming.attempts import Attempts
 from app.streaming.delivery import EXIT_CODE, HeldState
 from app.streaming.topics import ensure_topics, pipeline_topics
 from tests.support.probe import Probe, probe, until
@@ -187,6 +189,34 @@ async def test_hold_what_belongs_to_a_revoked_partition_is_discarded(app: SafeAp
     assert table.changelog == [(4, b"kept", b"1")]
 
 
+async def test_hold_a_record_that_is_being_handled_is_waited_for(
+    app: SafeApp, table: "Table", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else it writes to the changelog when the partition is somebody else's."""
+    app.attempts = Attempts(tmp_path)
+    state, going = state_of(app, table), future()
+    app.states.append(state)
+
+    async def nothing(*_: Any) -> None:
+        """Of Faust's own part."""
+
+    async def handler(event: Any, _record: Any) -> None:
+        await going
+        state.put(event, b"key", b"1")
+
+    monkeypatch.setattr(driver.Consumer, "on_partitions_revoked", nothing)
+    monkeypatch.setattr(driver.Consumer, "commit", nothing)
+    handling = asyncio.ensure_future(app._guard(handler, Event(3)))
+    revoking = asyncio.ensure_future(stock(app).on_partitions_revoked({TP("t", 3)}))
+    await settle()
+    assert not revoking.done()
+    going.set_result(None)
+    await handling
+    table.acknowledge()
+    await revoking
+    assert table.data == {b"key": b"1"}
+
+
 class Data(dict[bytes, bytes]):
     """As much of a Faust store as state asks for."""
 
@@ -229,7 +259,9 @@ class Event:
     """As much of Faust's event as state asks for."""
 
     def __init__(self, partition: int) -> None:
-        self.message = SimpleNamespace(partition=partition)
+        self.message = SimpleNamespace(
+            topic="t", partition=partition, offset=0, timestamp=0.0, key=None, value=None, headers=None
+        )
 
 
 async def test_safe_commit_waits_for_sends_begun_before_it(
