@@ -105,13 +105,14 @@ class Tracker:
         since_ms: int = 0,
         patience: Patience = PATIENCE,
         *,
-        resolved: bool = False,
+        resolved: int = 0,
     ) -> None:
         self.nodes = {node.hash: node for node in nodes}
         self.tip = tip
         self.resolved = resolved
-        """The lowest gap has been waited for long enough: the next tick passes it. Decided by the clock, so
-        it must be remembered before anything is done: after a crash the clock would say something else."""
+        """Version of the tick that has found that the lowest gap was waited for long enough; the next one
+        passes it. Decided by the clock, so it must be remembered before anything is done: after a crash the
+        clock would say something else, and earlier ticks come again."""
         self._patience = patience
         self._clock_ms = 0
         """The last tick's time."""
@@ -156,7 +157,7 @@ class Tracker:
         if self.tip and height <= self.height - REACH:
             return Plan(too_late=True)
         self.since_ms = max(now_ms, self._clock_ms)  # a backlog's records are old
-        self.resolved = False
+        self.resolved = 0
         node = Node(height, hash, parent)
         if parent is not None and parent == self.tip and hash not in self._children:
             return self._extend(node)
@@ -191,19 +192,20 @@ class Tracker:
         self._add_child(node)
         return Plan(apply=[node.hash])
 
-    def tick(self, now_ms: int) -> Plan:
+    def tick(self, now_ms: int, version: int) -> Plan:
         """Time has passed: the first tick after the patience resolves to pass a gap, the next one does."""
         first, self._clock_ms = not self._clock_ms, now_ms
         if self.resolved:
-            return self.give_up()
+            return self.give_up() if version > self.resolved else Plan()
         if first:  # since the start: how long nobody looked is no waiting time
             self.since_ms = now_ms
-        self.resolved = self.waiting and now_ms - self.since_ms >= self._patience.wait_ms
+        if self.waiting and now_ms - self.since_ms >= self._patience.wait_ms:
+            self.resolved = version
         return Plan()
 
     def give_up(self) -> Plan:
         """Pass the lowest gap without waiting any longer."""
-        self.resolved = False
+        self.resolved = 0
         before, places = self._steps(), self._places()
         passed = self._pass_lowest()
         plan = self._settle(before, places)
@@ -374,8 +376,10 @@ class Tracker:
         return plan
 
     def _choose_tip(self) -> None:
-        """The highest attached block; of several, the one that is the tip already."""
-        highest = max((n for n in self.nodes.values() if n.attached), key=lambda n: n.height, default=None)
+        """The highest attached block; of several, the one that is the tip already, else one that does not
+        depend on the order they came in: after a restart nobody knows it."""
+        attached = (node for node in self.nodes.values() if node.attached)
+        highest = min(attached, key=lambda node: (-node.height, node.hash), default=None)
         if highest is not None and highest.height > self.height:
             self.tip = highest.hash
 

@@ -81,7 +81,7 @@ class Chain:
         *,
         tip: str | None = None,
         since_ms: int = 0,
-        resolved: bool = False,
+        resolved: int = 0,
         version: int = 0,
         older: Callable[[int], Past | None] = lambda _: None,
         patience: Patience = PATIENCE,
@@ -121,7 +121,7 @@ class Chain:
         """Time has passed."""
         self._raise_version(version)
         tip = self.tracker.tip
-        plan = self.tracker.tick(now_ms)
+        plan = self.tracker.tick(now_ms, version)
         return self._follow(plan, now_ms, Undo(self.version, tip, None, plan.undo))
 
     def give_up(self, *, version: int) -> Effects:

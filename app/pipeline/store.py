@@ -30,7 +30,7 @@ class Tip(msgspec.Struct):
     hash: str | None
     since_ms: int
     version: int
-    resolved: bool = False
+    resolved: int = 0
     """See Tracker.resolved."""
 
 

@@ -552,6 +552,27 @@ def test_a_gap_that_a_crash_has_torn_is_passed_again_before_anything_else(kept: 
     assert run.store.latest() == delivered([*main, *other])
 
 
+def test_an_earlier_tick_that_comes_again_passes_nothing() -> None:
+    """Between it and the one that resolved to pass, a block may have come."""
+    main = branch("a", None, 12)
+    run = about_to_pass(*main[:5], *main[6:])
+    run.restart()
+    for earlier in (1, 0):
+        version = run.chain.tracker.resolved - earlier
+        assert run.chain.tick(now_ms=run.now_ms, version=version).passed == 0
+    assert run.tick().passed == 1
+
+
+@pytest.mark.parametrize("first", ["b", "c"])
+def test_of_two_branches_that_come_at_once_the_tip_is_the_same_after_a_restart(first: str) -> None:
+    main = branch("a", None, 6)
+    branches = {name: branch(name, main[5], 3) for name in ("b", "c")}
+    run = Run()
+    run.send(*main[:5], *branches[first], *branches["c" if first == "b" else "b"])
+    run.send(main[5], crash=0.0)
+    assert run.chain.tracker.tip == min(blocks[-1].hash for blocks in branches.values())
+
+
 @pytest.mark.parametrize("kept", [0, 2, 10_000])
 def test_names_of_a_torn_gap_go_when_it_is_filled(kept: int) -> None:
     main = branch("a", None, 16)
