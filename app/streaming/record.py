@@ -113,6 +113,10 @@ def make_headers(correlation_id: str | None, **extra: str | int) -> Headers:
     return headers
 
 
+MOST_DIGITS = 15
+"""Of an offset, or of milliseconds since 1970: versions made of them have 63 bits."""
+
+
 def first_seen(record: Record) -> tuple[int, int]:
     """Broker's time and offset of the record as its producer sent it.
 
@@ -120,6 +124,6 @@ def first_seen(record: Record) -> tuple[int, int]:
     signal would undo each other. And a dead letter that is replayed must not undo what came after it.
     """
     parts = (record.headers.get(REPLAYED_FROM) or record.headers.get(REKEYED, b"")).split(b"/")
-    if len(parts) == 3 and all(part.isdigit() for part in parts):
+    if len(parts) == 3 and all(part.isdigit() and len(part) <= MOST_DIGITS for part in parts):
         return int(parts[2]), int(parts[1])
     return record.timestamp_ms, record.offset
