@@ -35,6 +35,8 @@ Last = Annotated[int | None, typer.Option("--to", min=0, help="Last height; defa
 Follow = Annotated[bool, typer.Option("--follow", help="Go on with new blocks until stopped.")]
 Chain = Annotated[str, typer.Option(help="Symbol of the signals.")]
 
+MOST = 2**63 - 1
+"""What Kafka counts to."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 Places = Annotated[
@@ -230,9 +232,11 @@ def trace(
 @app.command("verify")
 def verify_command(
     first_offset: Annotated[
-        int | None, typer.Option("--from-offset", min=0, help="Of signals.raw, on each partition.")
+        int | None, typer.Option("--from-offset", min=0, max=MOST, help="Of signals.raw, on each partition.")
     ] = None,
-    end_offset: Annotated[int | None, typer.Option("--to-offset", min=0, help="Not included.")] = None,
+    end_offset: Annotated[
+        int | None, typer.Option("--to-offset", min=0, max=MOST, help="Not included.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Records from this time on: 2024-01-31T12:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Records before this time.")] = None,
     drained: Annotated[bool, typer.Option("--drained", help="What is on its way counts as wrong.")] = False,

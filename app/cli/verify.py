@@ -39,7 +39,7 @@ def _bars() -> Iterator[Progress]:
 
 def _document(verdict: Verdict) -> dict[str, object]:
     found = asdict(verdict)
-    return {"holds": verdict.holds, "drained": verdict.drained, **found}
+    return {"holds": verdict.holds, "drained": verdict.drained, "complete": verdict.complete, **found}
 
 
 def _show(verdict: Verdict) -> None:

@@ -105,7 +105,7 @@ class Reader:
 
     async def offset_at(self, tp: TopicPartition, timestamp_ms: int) -> int | None:
         """Offset of the first record appended at or after a time; None: there is none."""
-        found = (await self._consumer.offsets_for_times({tp: timestamp_ms}))[tp]
+        found = (await self._consumer.offsets_for_times({tp: max(0, timestamp_ms)}))[tp]
         return None if found is None else int(found.offset)
 
     async def read(self, tp: TopicPartition, start: int, end: int) -> AsyncIterator[Record]:

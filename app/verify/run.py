@@ -112,10 +112,11 @@ async def verify(settings: Settings, asked: Asked, progress: Progress) -> Verdic
 
 
 def _findings(settings: Settings, held: Scratch, found: Verdict, lag: int) -> Iterator[Finding]:
+    lag += sum(span.waiting for span in found.spans)  # their signals may be among these
     yield _finding(held, "blocks_without_signals", *BLOCKS[0], lag=lag)
     yield _finding(held, "blocks_waiting", *BLOCKS[1], lag=lag)
     for query, kind, where, says in TOPICS:
-        yield _finding(held, query, kind, where, says)
+        yield _finding(held, query, kind, where, says, complete=found.complete)
     for sink in settings.required_sinks:
         for query, kind, says in STORES:
             yield _finding(held, query, kind, sink, says, sink=sink, complete=found.complete)

@@ -27,8 +27,9 @@ class Span:
     first: int
     end: int
     """Behind the last that dedupe is done with, or that was asked for."""
+    log_end: int
     waiting: int
-    """Records behind it that dedupe has not committed yet."""
+    """Records at the log's end that dedupe has not committed yet."""
     since_ms: int
     """The broker's time from which on answers may have come."""
     complete: bool
@@ -48,14 +49,15 @@ async def _span(
 ) -> Span:
     begin, end = bounds
     done = max(begin, committed)
-    first, last = max(begin, asked.first_offset or 0), min(done, asked.end_offset or done)
+    first = min(done, max(begin, asked.first_offset or 0))
+    last = done if asked.end_offset is None else min(done, asked.end_offset)
     if asked.since is not None:
-        first = max(first, await _at(reader, tp, asked.since, end))
+        first = min(done, max(first, await _at(reader, tp, asked.since, end)))
     if asked.until is not None:
         last = min(last, await _at(reader, tp, asked.until, end))
     complete = first == 0 and last == done
     since_ms = 0 if first == begin else await _time_of(reader, tp, first, last)
-    return Span(tp.partition, first, max(first, last), end - done, since_ms, complete)
+    return Span(tp.partition, first, max(first, last), end, end - done, since_ms, complete)
 
 
 async def _at(reader: Reader, tp: TopicPartition, when: datetime, end: int) -> int:

@@ -31,6 +31,7 @@ CREATE TABLE buried_features (hash TEXT);
 -- name: index
 CREATE INDEX raw_origin ON raw (p, origin, name);
 CREATE INDEX raw_key ON raw (key, name);
+CREATE INDEX forward_key ON forward (key, name, digest);
 CREATE INDEX forward_origin ON forward (p, origin, name);
 CREATE INDEX answer_origin ON answer (p, origin, name);
 CREATE INDEX buried_origin ON buried (p, origin);
@@ -73,12 +74,22 @@ FROM raw
 WHERE digest IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM forward f
                   WHERE (f.p, f.origin, f.key, f.name) = (raw.p, raw.origin, raw.key, raw.name))
-  AND NOT EXISTS (SELECT 1 FROM answer a WHERE (a.p, a.origin, a.name) = (raw.p, raw.origin, raw.name))
+  AND NOT EXISTS (SELECT 1 FROM answer a
+                  WHERE (a.p, a.origin, a.name) = (raw.p, raw.origin, raw.name)
+                    -- "same" and "older" must be as some signal that was forwarded.
+                    AND (a.outcome = 'rejected' OR NOT :complete
+                         OR EXISTS (SELECT 1 FROM raw r JOIN forward f USING (key, name, digest)
+                                    WHERE (r.key, r.name) = (raw.key, raw.name)
+                                      AND (r.version, r.digest) >= (raw.version, raw.digest))
+                         OR EXISTS (SELECT 1 FROM forward f
+                                    WHERE (f.key, f.name, f.digest) = (raw.key, raw.name, raw.digest))))
   AND NOT EXISTS (SELECT 1 FROM buried b WHERE (b.p, b.origin) = (raw.p, raw.origin))
 UNION ALL
 SELECT key, '', p || '/' || origin
 FROM moved
-WHERE NOT EXISTS (SELECT 1 FROM arrived a WHERE (a.p, a.origin) = (moved.p, moved.origin));
+WHERE :complete
+  AND NOT EXISTS (SELECT 1 FROM arrived a WHERE (a.p, a.origin) = (moved.p, moved.origin))
+  AND NOT EXISTS (SELECT 1 FROM buried b WHERE (b.p, b.origin) = (moved.p, moved.origin));
 
 -- name: refused_unanswered
 SELECT key, name, p || '/' || origin
@@ -116,7 +127,8 @@ WHERE rank = 1
                   WHERE (w.key, w.name, w.digest) = (last.key, last.name, last.digest))
   AND EXISTS (SELECT 1 FROM wanted w WHERE (w.key, w.name) = (last.key, last.name))
   AND NOT EXISTS (SELECT 1 FROM answer a
-                  WHERE (a.p, a.origin, a.name) = (last.p, last.origin, last.name))
+                  WHERE (a.p, a.origin, a.name) = (last.p, last.origin, last.name)
+                    AND (a.outcome = 'rejected' OR NOT :complete))
   AND NOT EXISTS (SELECT 1 FROM buried b WHERE (b.p, b.origin) = (last.p, last.origin));
 
 -- name: forwarded_twice

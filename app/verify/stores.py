@@ -29,7 +29,7 @@ def slices(scratch: Scratch) -> list[Slice]:
     starts = list(scratch.rows("slices", keys=KEYS))
     found = []
     for series in dict.fromkeys(series for series, _ in starts):
-        provider, symbol = series.split("|")
+        provider, _, symbol = series.partition("|")
         inner = [ts for other, ts in starts if other == series][1:]
         found += [Slice(provider, symbol, *ends) for ends in pairwise([BEGIN, *inner, END])]
     return found
@@ -38,7 +38,7 @@ def slices(scratch: Scratch) -> list[Slice]:
 async def read_stores(settings: Settings, scratch: Scratch, step: Step) -> None:
     """Every required sink's store. Raises Transient, or ConfigurationError where one is not there."""
     wanted = slices(scratch)
-    for name in settings.required_sinks:
+    for name in settings.required_sinks if wanted else ():
         store = open_store(settings, name)
         for slice_ in wanted:
             rows = await store.versions(*slice_)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from itertools import chain
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -19,6 +18,7 @@ from app.model.wire import decode
 from app.processors.run import PROVIDER
 from app.query.kafka import Reader
 from app.streaming.record import (
+    MOST_DIGITS,
     ORIGIN_OFFSET,
     REKEYED,
     REPLAYED_FROM,
@@ -57,7 +57,7 @@ class Topics:
                 group = self._settings.group(f"sink.{sink}")
                 self._committed[sink] = await self._reader.committed(group)
         await self._read("signals.raw", span, span.first, span.end, self._of_raw)
-        await self._read("signals.raw", span, span.end, span.end + span.waiting, _of_arrival)
+        await self._read("signals.raw", span, span.end, span.log_end, _of_arrival)
         last = -1
 
         def of_signals(record: Record, rows: Rows) -> None:
@@ -136,6 +136,8 @@ class Topics:
         _of_arrival(record, rows)
         version = version_of(*first_seen(record))
         signals = list(batch.signals)
+        for signal in signals:
+            signal.digest = None  # a producer's own says nothing
         verdict = decide(
             batch, refused, None, version=version, now=record.appended_at, lifetime_ms=FOR_EVER_MS
         )
@@ -144,21 +146,30 @@ class Topics:
         if batch.provider == PROVIDER:
             hashes = {signal.block_hash for signal in signals if signal.block_hash}
             _add(rows, "computed", ((batch.symbol, hash_) for hash_ in hashes))
-        good = (signal for signal in signals if signal.name not in verdict.reasons)
+        good = (signal for signal in signals if signal.digest is not None)
         _add(rows, "raw", ((*place, s.name, s.version, s.digest) for s in good))
 
     def _of_signals(self, record: Record, origin: int, rows: Rows) -> None:
-        batch = decode(BATCH_DECODER, record.value, "signal batch")
+        try:
+            batch = decode(BATCH_DECODER, record.value, "signal batch")
+        except ContractError:  # not dedupe's
+            _add(rows, "forward", [(record.partition, record.offset, -1, "", "", 0, 0)])
+            return
         key = batch_key(batch.provider, batch.symbol, batch.ts).decode()
         place = (record.partition, record.offset)
         _add(rows, "forward", ((*place, origin, key, s.name, s.version, s.digest) for s in batch.signals))
         tp = TopicPartition(record.topic, record.partition)
-        for sink in filter(None, record.headers.get(REQUIRED_SINKS, b"").decode().split(",")):
-            read = record.offset < self._committed.get(sink, {}).get(tp, 0)
-            _add(rows, "owed" if read else "pending", [(*place, sink, len(batch.signals), key)])
+        required = record.headers.get(REQUIRED_SINKS, b"").decode(errors="replace").split(",")
+        for sink in self._settings.required_sinks:
+            read = record.offset < self._committed[sink].get(tp, 0)
+            if not read or sink in required:
+                _add(rows, "owed" if read else "pending", [(*place, sink, len(batch.signals), key)])
 
     def _of_receipt(self, record: Record, rows: Rows) -> None:
-        receipt = decode(RECEIPT_DECODER, record.value, "receipt")
+        try:
+            receipt = decode(RECEIPT_DECODER, record.value, "receipt")
+        except ContractError:  # the receipts stage makes a dead letter of it
+            return
         place = (receipt.origin.partition, receipt.origin.offset)
         if receipt.stage == "dedupe":
             named = ((name, outcome) for outcome, names in receipt.outcomes.items() for name in names)
@@ -194,12 +205,10 @@ def _hash_of(record: Record) -> list[tuple[str]]:
 
 
 def _of_arrival(record: Record, rows: Rows) -> None:
-    partition, _, rest = record.headers.get(REKEYED, b"").partition(b"/")
-    offset = rest.partition(b"/")[0]
-    if partition.isdigit() and offset.isdigit():
-        _add(rows, "arrived", [(int(partition), int(offset))])
+    parts = (record.headers.get(REKEYED) or b"").split(b"/")
+    if len(parts) == 3 and all(part.isdigit() and len(part) <= MOST_DIGITS for part in parts):
+        _add(rows, "arrived", [(int(parts[0]), int(parts[1]))])
 
 
 def _add(rows: Rows, table: str, found: Iterable[tuple[Any, ...]]) -> None:
-    held = rows.setdefault(table, [])
-    held.extend(chain(found))
+    rows.setdefault(table, []).extend(found)
