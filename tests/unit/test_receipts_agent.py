@@ -1,6 +1,5 @@
 """What the receipts agent makes of an event that a crash has left half written."""
 
-from collections.abc import Iterable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -10,30 +9,9 @@ from app.config import settings
 from app.outstanding import Progress
 from app.streaming.record import Record
 from tests.support.signals import forwarded, receipts_for
+from tests.support.table import Table
 
 SIGNALS = "sigstream.signals"
-
-
-class Table:
-    """A dict; `log` has the writes since it was emptied."""
-
-    def __init__(self) -> None:
-        self.content: dict[bytes, bytes] = {}
-        self.log: list[tuple[bytes, bytes | None]] = []
-
-    def get(self, _event: Any, key: bytes) -> bytes | None:
-        return self.content.get(key)
-
-    def put(self, _event: Any, key: bytes, value: bytes | None, **_after: Any) -> None:
-        self.log.append((key, value))
-        self.apply([(key, value)])
-
-    def apply(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
-        for key, value in writes:
-            if value is None:
-                self.content.pop(key, None)
-            else:
-                self.content[key] = value
 
 
 class Agent:

@@ -1,6 +1,6 @@
 """A chain's signals end the same, whatever order its blocks come in."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
@@ -21,6 +21,7 @@ from app.pipeline.store import ChainStore
 from app.processors.base import Metric, Output
 from app.processors.history import History
 from app.processors.run import Enabled
+from tests.support.table import Table
 
 CHAIN = "BTC-SIM"
 GENESIS = 1_700_000_000
@@ -106,31 +107,6 @@ class Store:
 
     def latest(self) -> dict[tuple[str, str], float]:
         return {key: value for key, (_, value, retracted) in self.rows.items() if not retracted}
-
-
-class Table:
-    """A dict; `log` has the writes since it was emptied."""
-
-    def __init__(self) -> None:
-        self.content: dict[bytes, bytes] = {}
-        self.log: list[tuple[bytes, bytes | None]] = []
-
-    def get(self, _event: Any, key: bytes) -> bytes | None:
-        return self.content.get(key)
-
-    def put(self, _event: Any, key: bytes, value: bytes | None, _after: Any = None) -> None:
-        self.log.append((key, value))
-        self.apply([(key, value)])
-
-    def apply(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
-        for key, value in writes:
-            if value is None:
-                self.content.pop(key, None)
-            else:
-                self.content[key] = value
-
-    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        return iter([item for item in sorted(self.content.items()) if item[0].startswith(prefix)])
 
 
 class Run:

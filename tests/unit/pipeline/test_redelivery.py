@@ -10,7 +10,8 @@ from app.model.features import BlockFeatures
 from app.model.signal import SignalBatch
 from app.pipeline.chain import Chain
 from app.pipeline.store import ChainStore
-from tests.unit.pipeline.test_chain import CHAIN, PROCESSORS, Store, Table, delivered, history_of
+from tests.support.table import Table
+from tests.unit.pipeline.test_chain import CHAIN, PROCESSORS, Store, delivered, history_of
 
 RecordAt = tuple[BlockFeatures | None, int]
 """A block, or None for a tick; and the broker's time."""
