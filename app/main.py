@@ -237,8 +237,8 @@ def verify_command(
     end_offset: Annotated[
         int | None, typer.Option("--to-offset", min=0, max=MOST, help="Not included.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Records from this time on: 2024-01-31T12:00Z.")] = None,
-    until: Annotated[str | None, typer.Option(help="Records before this time.")] = None,
+    since: Since = None,
+    until: Until = None,
     drained: Annotated[bool, typer.Option("--drained", help="What is on its way counts as wrong.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -303,12 +303,10 @@ def dlq_list(
     as_json: AsJson = False,
 ) -> None:
     """Dead letters that nobody has dealt with, oldest first."""
-    from app.cli.dlq import list_letters
-    from app.cli.times import read_time
-    from app.query.dead_letters import Wanted
+    from app.cli.dlq import list_letters, wanted_of
 
-    times = (read_time("--since", since), read_time("--until", until))
-    list_letters(settings(), Wanted((), stage, reason, *times, key, every), limit, as_json=as_json)
+    wanted = wanted_of((), stage, reason, since, until, key, handled=every)
+    list_letters(settings(), wanted, limit, as_json=as_json)
 
 
 @dlq.command("show")
@@ -339,14 +337,10 @@ def dlq_replay(
     yes: Yes = False,
 ) -> None:
     """Send dead letters to where they came from; exit code 1 where one was refused."""
-    from app.cli.dlq import places_of, replay_letters
-    from app.cli.times import read_time
+    from app.cli.dlq import replay_letters, wanted_of
     from app.dlq.restore import Limits
-    from app.query.dead_letters import Wanted
 
-    times = (read_time("--since", since), read_time("--until", until))
-    named = places_of(places)
-    wanted = Wanted(named, stage, reason, *times, key, again or bool(named))
+    wanted = wanted_of(places or (), stage, reason, since, until, key, handled=again or bool(places))
     limits = Limits(None if force else max_attempts or settings().dlq_max_attempts, again)
     raise typer.Exit(0 if replay_letters(settings(), wanted, limit, limits, yes=yes) else 1)
 
@@ -363,13 +357,9 @@ def dlq_drop(
     yes: Yes = False,
 ) -> None:
     """Count dead letters as dealt with, without sending them; exit code 1 where one was refused."""
-    from app.cli.dlq import drop_letters, places_of
-    from app.cli.times import read_time
-    from app.query.dead_letters import Wanted
+    from app.cli.dlq import drop_letters, wanted_of
 
-    times = (read_time("--since", since), read_time("--until", until))
-    named = places_of(places)
-    wanted = Wanted(named, stage, reason, *times, key, bool(named))
+    wanted = wanted_of(places or (), stage, reason, since, until, key, handled=bool(places))
     raise typer.Exit(0 if drop_letters(settings(), wanted, limit, yes=yes) else 1)
 
 

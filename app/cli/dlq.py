@@ -13,6 +13,7 @@ from rich.text import Text
 
 from app.cli.console import counter, err, out, print_json, quiet_logging, spinner
 from app.cli.excerpt import Excerpt, excerpt, first_line, visible
+from app.cli.times import read_time
 from app.config import Settings
 from app.dlq.marks import Place, parse_place
 from app.dlq.restore import Limits, check, check_open
@@ -20,7 +21,8 @@ from app.dlq.work import Done, Report, drop, replay, sort_out
 from app.errors import ConfigurationError
 from app.query.dead_letters import Letter, Wanted, find_letters, read_letter
 from app.query.kafka import open_reader
-from app.streaming.dead_letters import MAX_DIGITS, number_in, original_headers
+from app.streaming.dead_letters import original_headers
+from app.streaming.record import MAX_DIGITS, number_in
 
 Work = Callable[[Settings, Sequence[Letter], Report, Done], Coroutine[Any, Any, None]]
 
@@ -71,9 +73,19 @@ def drop_letters(settings: Settings, wanted: Wanted, limit: int | None, *, yes: 
     return _do(settings, "drop", _find(settings, wanted)[:limit], drop, check_open, yes=yes)
 
 
-def places_of(texts: Sequence[str] | None) -> tuple[Place, ...]:
-    """`PARTITION/OFFSET` each. Raises ContractError."""
-    return tuple(parse_place(text) for text in texts or ())
+def wanted_of(
+    places: Sequence[str],
+    stage: str | None,
+    reason: str | None,
+    since: str | None,
+    until: str | None,
+    key: str | None,
+    *,
+    handled: bool,
+) -> Wanted:
+    """Which letters the command line asks for. Raises ContractError for a malformed place or time."""
+    times = (read_time("--since", since), read_time("--until", until))
+    return Wanted(tuple(map(parse_place, places)), stage, reason, *times, key, handled)
 
 
 def _find(settings: Settings, wanted: Wanted) -> list[Letter]:

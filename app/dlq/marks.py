@@ -7,7 +7,7 @@ import msgspec
 
 from app.errors import ContractError
 from app.model.signal import Time
-from app.streaming.dead_letters import MAX_DIGITS
+from app.streaming.record import MAX_DIGITS
 
 TOPIC = "dead-letters.handled"
 

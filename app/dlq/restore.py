@@ -14,8 +14,8 @@ from app.model.keys import write_ts
 from app.model.receipt import Origin
 from app.query.dead_letters import TOPIC, Letter, record_at
 from app.query.kafka import Reader
-from app.streaming.dead_letters import number_in, original_headers
-from app.streaming.record import ORIGIN_OFFSET, REKEYED, REPLAY_ATTEMPTS, REPLAYED_FROM, Headers
+from app.streaming.dead_letters import original_headers
+from app.streaming.record import ORIGIN_OFFSET, REKEYED, REPLAY_ATTEMPTS, REPLAYED_FROM, Headers, number_in
 from app.streaming.topics import pipeline_topics
 
 

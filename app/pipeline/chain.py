@@ -109,9 +109,9 @@ class Chain:
             added = features.hash
             node = self.tracker.nodes[features.hash]
             self.entries[features.hash] = Entry(node=node, features=features, correlation_id=correlation_id)
-        failed = plan.again is not None and self.entries[plan.again].failed
-        if plan.again is not None and failed:
-            plan = self.tracker.redo(plan.again)
+        failed = plan.again if plan.again and self.entries[plan.again].failed else None
+        if failed:
+            plan = self.tracker.redo(failed)
         effects = self._follow(plan, now_ms, Undo(self.version, tip, added, plan.undo))
         if failed:  # itself last: until that is written, it counts as failed and is computed again
             effects.entries.reverse()

@@ -12,8 +12,8 @@ from app.dlq.marks import Mark, Place, State, read_mark
 from app.errors import Terminal
 from app.model.receipt import Origin
 from app.query.kafka import Reader
-from app.streaming.dead_letters import LEFT_AT_ORIGIN, number_in
-from app.streaming.record import REPLAY_ATTEMPTS, Record
+from app.streaming.dead_letters import LEFT_AT_ORIGIN
+from app.streaming.record import REPLAY_ATTEMPTS, Record, number_in
 
 TOPIC = "dead-letters"
 

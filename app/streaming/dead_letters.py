@@ -14,8 +14,6 @@ MAX_VALUE_BYTES = 32_000_000
 MAX_REASON_CHARS = 4_000
 MAX_HEADERS_BYTES = 64_000
 """Names and values of all original headers together."""
-MAX_DIGITS = 18
-"""Of numbers in headers: 64 bits; Python refuses to read some thousand digits."""
 ORIGINAL = "original-"
 """Before the names of the original's headers; a letter has headers of its own beside them."""
 LEFT_AT_ORIGIN = "left-at-origin"
@@ -34,17 +32,11 @@ def dead_letter(
     value, left = _value(record)
     originals, left_too = _originals(record)
     headers = make_headers(record.correlation_id, **_facts(record, stage, error, attempts))
-    if count := number_in(record.headers, REPLAY_ATTEMPTS):
+    if count := record.header_int(REPLAY_ATTEMPTS):
         headers.append((REPLAY_ATTEMPTS, str(count).encode()))
     if left + left_too:
         headers.append((LEFT_AT_ORIGIN, ",".join(left + left_too).encode()))
     return record.key, value, [*headers, *originals]
-
-
-def number_in(headers: Mapping[str, bytes], name: str) -> int | None:
-    """A header that anybody may have written, as a number; None for what is none, or a foolish one."""
-    found = headers.get(name)
-    return int(found) if found and len(found) <= MAX_DIGITS and found.isdigit() else None
 
 
 def original_headers(letter: Mapping[str, bytes]) -> dict[str, bytes]:

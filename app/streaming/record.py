@@ -1,5 +1,6 @@
 """A Kafka record as stages see it, whichever client read it."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,17 @@ REPLAYED_FROM = "replayed-from"
 REPLAY_ATTEMPTS = "replay-attempts"
 """How often what a record holds was sent again from the dead letters."""
 DEFAULT_CHAIN = "BTC"
+
+MAX_DIGITS = 18
+"""Of numbers in headers: 64 bits; Python refuses to read some thousand digits."""
+MOST_DIGITS = 15
+"""Of an offset, or of milliseconds since 1970: versions made of them have 63 bits."""
+
+
+def number_in(headers: Mapping[str, bytes], name: str) -> int | None:
+    """A header that anybody may have written, as a number; None for what is none, or a foolish one."""
+    found = headers.get(name)
+    return int(found) if found and len(found) <= MAX_DIGITS and found.isdigit() else None
 
 
 @dataclass(slots=True, frozen=True)
@@ -56,8 +68,7 @@ class Record:
 
     def header_int(self, name: str) -> int | None:
         """A header that holds a decimal number; None when it is missing or something else."""
-        found = self.headers.get(name)
-        return int(found) if found and found.isdigit() else None
+        return number_in(self.headers, name)
 
 
 HANDLING: ContextVar[Record | None] = ContextVar("handling", default=None)
@@ -113,8 +124,14 @@ def make_headers(correlation_id: str | None, **extra: str | int) -> Headers:
     return headers
 
 
-MOST_DIGITS = 15
-"""Of an offset, or of milliseconds since 1970: versions made of them have 63 bits."""
+def origin_in(record: Record, name: str) -> tuple[int, int, int] | None:
+    """Partition, offset and broker's time (ms) in the header `rekeyed` or `replayed-from`; None for what
+    says no such thing."""
+    parts = (record.headers.get(name) or b"").split(b"/")
+    if len(parts) != 3 or not all(part.isdigit() and len(part) <= MOST_DIGITS for part in parts):
+        return None
+    partition, offset, timestamp_ms = map(int, parts)
+    return partition, offset, timestamp_ms
 
 
 def first_seen(record: Record) -> tuple[int, int]:
@@ -123,7 +140,5 @@ def first_seen(record: Record) -> tuple[int, int]:
     A crash sends re-keyed records twice; with versions of their own, the repeats of two values of one
     signal would undo each other. And a dead letter that is replayed must not undo what came after it.
     """
-    parts = (record.headers.get(REPLAYED_FROM) or record.headers.get(REKEYED, b"")).split(b"/")
-    if len(parts) == 3 and all(part.isdigit() and len(part) <= MOST_DIGITS for part in parts):
-        return int(parts[2]), int(parts[1])
-    return record.timestamp_ms, record.offset
+    found = origin_in(record, REPLAYED_FROM if record.headers.get(REPLAYED_FROM) else REKEYED)
+    return (found[2], found[1]) if found else (record.timestamp_ms, record.offset)

@@ -99,10 +99,11 @@ async def verify(settings: Settings, asked: Asked, progress: Progress) -> Verdic
             for span in found.spans:
                 await topics.read(span)
             await topics.read_dead_letters()
-            lag = await read_blocks(settings, reader, held) if found.complete else 0
+            lag = await read_blocks(settings, reader, topics) if found.complete else 0
             held.run("index")
-            total = len(slices(held)) * len(settings.required_sinks)
-            await read_stores(settings, held, progress("reading stores", total))
+            wanted = slices(held)
+            step = progress("reading stores", len(wanted) * len(settings.required_sinks))
+            await read_stores(settings, held, wanted, step)
             for span in found.spans:
                 await topics.read_since(span)
         held.run("index_stored")

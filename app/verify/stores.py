@@ -1,5 +1,6 @@
 """What a store has of the signals that were read, in slices of its keys."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
@@ -35,9 +36,11 @@ def slices(scratch: Scratch) -> list[Slice]:
     return found
 
 
-async def read_stores(settings: Settings, scratch: Scratch, step: Step) -> None:
-    """Every required sink's store. Raises Transient, or ConfigurationError where one is not there."""
-    wanted = slices(scratch)
+async def read_stores(settings: Settings, scratch: Scratch, wanted: Sequence[Slice], step: Step) -> None:
+    """These slices of every required sink's store.
+
+    Raises Transient, or ConfigurationError where one is not there.
+    """
     for name in settings.required_sinks if wanted else ():
         store = open_store(settings, name)
         for slice_ in wanted:

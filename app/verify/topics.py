@@ -18,13 +18,13 @@ from app.model.wire import decode
 from app.processors.run import PROVIDER
 from app.query.kafka import Reader
 from app.streaming.record import (
-    MOST_DIGITS,
     ORIGIN_OFFSET,
     REKEYED,
     REPLAYED_FROM,
     REQUIRED_SINKS,
     Record,
     first_seen,
+    origin_in,
 )
 from app.verify.scratch import Scratch
 from app.verify.span import Span
@@ -89,7 +89,7 @@ class Topics:
         """Of all partitions: they lie where their key says, or anywhere."""
         for tp in await self._reader.partitions(self._settings.topic("dead-letters")):
             begin, end = (await self._reader.bounds([tp]))[tp]
-            await self._collect(tp, begin, end, self._of_dead_letter)
+            await self.collect(tp, begin, end, self._of_dead_letter)
 
     async def _later(self, topic: str, span: Span) -> tuple[int, int]:
         """Where answers to the span's records begin, and the end."""
@@ -101,11 +101,12 @@ class Topics:
     async def _read(
         self, topic: str, span: Span, first: int, end: int, take: Callable[[Record, Rows], None]
     ) -> None:
-        await self._collect(TopicPartition(self._settings.topic(topic), span.partition), first, end, take)
+        await self.collect(TopicPartition(self._settings.topic(topic), span.partition), first, end, take)
 
-    async def _collect(
+    async def collect(
         self, tp: TopicPartition, first: int, end: int, take: Callable[[Record, Rows], None]
     ) -> None:
+        """What `take` makes of each record, into the scratch database, some hundred records at once."""
         rows: Rows = {}
         count = 0
         async for record in self._reader.read(tp, first, end):
@@ -127,11 +128,11 @@ class Topics:
         try:
             batch, refused = read_raw(record.value, uppercase=self._settings.uppercase_symbols)
         except ContractError:
-            _add(rows, "raw", [(record.partition, record.offset, "", "", None, None)])
+            add(rows, "raw", [(record.partition, record.offset, "", "", None, None)])
             return
         key = batch_key(batch.provider, batch.symbol, batch.ts)
         if partition_of(key, self._settings.signal_partitions) != record.partition:
-            _add(rows, "moved", [(record.partition, record.offset, key.decode())])
+            add(rows, "moved", [(record.partition, record.offset, key.decode())])
             return
         _of_arrival(record, rows)
         version = version_of(*first_seen(record))
@@ -142,28 +143,28 @@ class Topics:
             batch, refused, None, version=version, now=record.appended_at, lifetime_ms=FOR_EVER_MS
         )
         place = (record.partition, record.offset, key.decode())
-        _add(rows, "raw", ((*place, name, None, None) for name in verdict.reasons))
+        add(rows, "raw", ((*place, name, None, None) for name in verdict.reasons))
         if batch.provider == PROVIDER:
             hashes = {signal.block_hash for signal in signals if signal.block_hash}
-            _add(rows, "computed", ((batch.symbol, hash_) for hash_ in hashes))
+            add(rows, "computed", ((batch.symbol, hash_) for hash_ in hashes))
         good = (signal for signal in signals if signal.digest is not None)
-        _add(rows, "raw", ((*place, s.name, s.version, s.digest) for s in good))
+        add(rows, "raw", ((*place, s.name, s.version, s.digest) for s in good))
 
     def _of_signals(self, record: Record, origin: int, rows: Rows) -> None:
         try:
             batch = decode(BATCH_DECODER, record.value, "signal batch")
         except ContractError:  # not dedupe's
-            _add(rows, "forward", [(record.partition, record.offset, -1, "", "", 0, 0)])
+            add(rows, "forward", [(record.partition, record.offset, -1, "", "", 0, 0)])
             return
         key = batch_key(batch.provider, batch.symbol, batch.ts).decode()
         place = (record.partition, record.offset)
-        _add(rows, "forward", ((*place, origin, key, s.name, s.version, s.digest) for s in batch.signals))
+        add(rows, "forward", ((*place, origin, key, s.name, s.version, s.digest) for s in batch.signals))
         tp = TopicPartition(record.topic, record.partition)
         required = record.headers.get(REQUIRED_SINKS, b"").decode(errors="replace").split(",")
         for sink in self._settings.required_sinks:
             read = record.offset < self._committed[sink].get(tp, 0)
             if not read or sink in required:
-                _add(rows, "owed" if read else "pending", [(*place, sink, len(batch.signals), key)])
+                add(rows, "owed" if read else "pending", [(*place, sink, len(batch.signals), key)])
 
     def _of_receipt(self, record: Record, rows: Rows) -> None:
         try:
@@ -173,28 +174,28 @@ class Topics:
         place = (receipt.origin.partition, receipt.origin.offset)
         if receipt.stage == "dedupe":
             named = ((name, outcome) for outcome, names in receipt.outcomes.items() for name in names)
-            _add(rows, "answer", ((*place, name, outcome) for name, outcome in named))
+            add(rows, "answer", ((*place, name, outcome) for name, outcome in named))
             return
         signals = sum(map(len, receipt.outcomes.values()))
-        _add(rows, "receipt", [(*place, receipt.stage, signals)])
+        add(rows, "receipt", [(*place, receipt.stage, signals)])
         refused = receipt.outcomes.get(Outcome.REJECTED, [])
-        _add(rows, "rejected", ((*place, receipt.stage, name) for name in refused))
+        add(rows, "rejected", ((*place, receipt.stage, name) for name in refused))
 
     def _of_dead_letter(self, record: Record, rows: Rows) -> None:
         origin = (record.header_int("origin-partition"), record.header_int("origin-offset"))
         topic = record.headers.get("origin-topic", b"").decode(errors="replace")
         if topic == self._settings.topic("block-features"):
-            _add(rows, "buried_features", _hash_of(record))
+            add(rows, "buried_features", _hash_of(record))
         tables = {
             self._settings.topic("signals.raw"): "buried",
             self._settings.topic("blocks"): "buried_block",
         }
         if topic in tables and None not in origin:
-            _add(rows, tables[topic], [origin])
+            add(rows, tables[topic], [origin])
 
 
 def _of_later(record: Record, rows: Rows) -> None:
-    _add(rows, "later", [((record.key or b"").decode(errors="replace"),)])
+    add(rows, "later", [((record.key or b"").decode(errors="replace"),)])
 
 
 def _hash_of(record: Record) -> list[tuple[str]]:
@@ -205,10 +206,10 @@ def _hash_of(record: Record) -> list[tuple[str]]:
 
 
 def _of_arrival(record: Record, rows: Rows) -> None:
-    parts = (record.headers.get(REKEYED) or b"").split(b"/")
-    if len(parts) == 3 and all(part.isdigit() and len(part) <= MOST_DIGITS for part in parts):
-        _add(rows, "arrived", [(int(parts[0]), int(parts[1]))])
+    if origin := origin_in(record, REKEYED):
+        add(rows, "arrived", [origin[:2]])
 
 
-def _add(rows: Rows, table: str, found: Iterable[tuple[Any, ...]]) -> None:
+def add(rows: Rows, table: str, found: Iterable[tuple[Any, ...]]) -> None:
+    """Hold rows of a table for the next write."""
     rows.setdefault(table, []).extend(found)

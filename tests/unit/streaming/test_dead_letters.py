@@ -11,10 +11,9 @@ from app.streaming.dead_letters import (
     MAX_HEADERS_BYTES,
     MAX_VALUE_BYTES,
     dead_letter,
-    number_in,
     original_headers,
 )
-from app.streaming.record import Record
+from app.streaming.record import Record, number_in
 
 
 def record(value: bytes | None = b"{}", key: bytes | None = b"key", **headers: bytes) -> Record:
