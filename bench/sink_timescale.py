@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 from statistics import median, quantiles
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -44,6 +43,7 @@ from app.sinks.timescale import TimescaleConfig, TimescaleSink
 from app.sinks.timescale.schema import upgrade
 from app.streaming.garbage import keep_what_is_there
 from bench._broker import Broker, Message
+from bench._databases import drop_database, fresh_database
 from bench._harness import in_turn, medians, report, steady_rate
 from bench._setup import bench_settings, product_worker, program, running, temporary_place
 from bench._signals import NAMES, forwarded, one_by_one, whole, with_origins
@@ -135,22 +135,6 @@ def wholes(signals: int) -> Iterator[Message]:
 def ones(signals: int) -> Iterator[Message]:
     """The same signals, one a record."""
     return chain.from_iterable(one_by_one(batch, PARTITIONS) for batch in forwarded(signals // NAMES))
-
-
-async def fresh_database(dsn: str, name: str) -> str:
-    """DSN of a new database; what the last one left to write is written before."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.execute("CHECKPOINT")
-    await connection.close()
-    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
-
-
-async def drop_database(admin: str, dsn: str) -> None:
-    """With whoever is connected to it."""
-    connection = await asyncpg.connect(admin)
-    await connection.execute(f"DROP DATABASE {urlsplit(dsn).path[1:]} WITH (FORCE)")
-    await connection.close()
 
 
 async def await_rows(dsn: str, rows: int, alive: Callable[[], None]) -> list[tuple[float, int]]:
