@@ -39,7 +39,11 @@ class Output:
 
 
 class Processor(Protocol):
-    """Computes metrics of one kind from a block; made once from its parameters, as keyword arguments."""
+    """Computes metrics of one kind from a block; made once from its parameters, as keyword arguments.
+
+    One that has something to say of every block may tell so by `every_block = True`, beside its name:
+    `sigstream verify` then asks for it.
+    """
 
     name: str
     """Its `signal_type`, and the first part of its metrics' names."""

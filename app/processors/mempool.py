@@ -28,6 +28,7 @@ class MempoolProcessor:
     """
 
     name = "mempool"
+    every_block = True
 
     def __init__(
         self, *, feerate_half: float = FEERATE_HALF, pressure_full: float = 5.0, window: int = WINDOW

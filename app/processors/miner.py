@@ -37,6 +37,7 @@ class MinerProcessor:
     """
 
     name = "miner"
+    every_block = True
 
     def __init__(
         self, *, windows: Sequence[int] = (WINDOW, MOST), half_btc: float = 100.0, minimum: int = 10

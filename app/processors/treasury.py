@@ -22,6 +22,7 @@ class TreasuryProcessor:
     """
 
     name = "treasury"
+    every_block = True
 
     def __init__(self, *, half_btc: float = 1000.0, most: int = 100) -> None:
         self._half_btc = positive("half_btc", half_btc)

@@ -32,6 +32,7 @@ class WhaleProcessor:
     """
 
     name = "whale"
+    every_block = True
 
     def __init__(
         self,

@@ -1,12 +1,19 @@
-"""Every block that came in, and whether anything was computed from it."""
+"""Every block that came in, and whether its signals were computed."""
 
 from app.config import Settings
 from app.errors import ContractError
 from app.model.block import HEADER_DECODER, BlockHeader
 from app.model.wire import decode
+from app.processors.registry import enabled_processors
 from app.query.kafka import Reader
 from app.streaming.record import Record, chain_of, is_isolated
 from app.verify.topics import Rows, Topics, add
+
+
+def owed_by(settings: Settings) -> list[tuple[str]]:
+    """Enabled processors that have something to say of every block. Raises ConfigurationError."""
+    made = (enabled.processor for enabled in enabled_processors(settings))
+    return [(processor.name,) for processor in made if getattr(processor, "every_block", False)]
 
 
 async def read_blocks(settings: Settings, reader: Reader, topics: Topics) -> int:

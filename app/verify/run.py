@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.config import Settings
 from app.query.kafka import open_reader
-from app.verify.blocks import read_blocks
+from app.verify.blocks import owed_by, read_blocks
 from app.verify.scratch import Scratch, scratch
 from app.verify.span import Asked, Span, spans
 from app.verify.stores import read_stores, slices
@@ -23,7 +23,7 @@ class Example:
     key: str
     """`provider|symbol|ts`; empty where the record has none."""
     name: str
-    """Of the signal; empty: all of the record's."""
+    """Of the signal, or of the processor; empty: all of the record's."""
     at: str
     """Partition and offset on the topic that says so."""
 
@@ -68,6 +68,7 @@ class Verdict:
 
 BLOCKS = (
     ("missing", "blocks", "came in, and led to no signal"),
+    ("missing", "blocks", "was computed, but not by a processor that has signals of every block"),
     ("outstanding", "blocks", "came in, and is not computed yet, or waits for one below it"),
 )
 TOPICS = (
@@ -100,6 +101,7 @@ async def verify(settings: Settings, asked: Asked, progress: Progress) -> Verdic
                 await topics.read(span)
             await topics.read_dead_letters()
             lag = await read_blocks(settings, reader, topics) if found.complete else 0
+            held.add("every_block", owed_by(settings) if found.complete else ())
             held.run("index")
             wanted = slices(held)
             step = progress("reading stores", len(wanted) * len(settings.required_sinks))
@@ -115,7 +117,8 @@ async def verify(settings: Settings, asked: Asked, progress: Progress) -> Verdic
 def _findings(settings: Settings, held: Scratch, found: Verdict, lag: int) -> Iterator[Finding]:
     lag += sum(span.waiting for span in found.spans)  # their signals may be among these
     yield _finding(held, "blocks_without_signals", *BLOCKS[0], lag=lag)
-    yield _finding(held, "blocks_waiting", *BLOCKS[1], lag=lag)
+    yield _finding(held, "blocks_in_part", *BLOCKS[1], lag=lag)
+    yield _finding(held, "blocks_waiting", *BLOCKS[2], lag=lag)
     for query, kind, where, says in TOPICS:
         yield _finding(held, query, kind, where, says, complete=found.complete)
     for sink in settings.required_sinks:

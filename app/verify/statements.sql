@@ -24,7 +24,9 @@ CREATE TABLE later (key TEXT);
 CREATE TABLE stored (sink TEXT, key TEXT, name TEXT, version INTEGER, digest INTEGER, copies INTEGER);
 -- A record of `blocks`; the blocks that signals were computed from, and those that became dead letters.
 CREATE TABLE block (p INTEGER, place INTEGER, chain TEXT, height INTEGER, hash TEXT, isolated INTEGER);
-CREATE TABLE computed (chain TEXT, hash TEXT);
+CREATE TABLE computed (chain TEXT, hash TEXT, processor TEXT);
+-- Processors that have something to say of every block.
+CREATE TABLE every_block (processor TEXT);
 CREATE TABLE buried_block (p INTEGER, place INTEGER);
 CREATE TABLE buried_features (hash TEXT);
 
@@ -39,7 +41,7 @@ CREATE INDEX arrived_origin ON arrived (p, origin);
 CREATE INDEX pending_key ON pending (sink, key);
 CREATE INDEX receipt_place ON receipt (p, place, sink);
 CREATE INDEX rejected_place ON rejected (p, place, sink, name);
-CREATE INDEX computed_hash ON computed (chain, hash);
+CREATE INDEX computed_hash ON computed (chain, hash, processor);
 CREATE INDEX block_height ON block (chain, height);
 CREATE INDEX buried_block_place ON buried_block (p, place);
 CREATE INDEX buried_features_hash ON buried_features (hash);
@@ -193,6 +195,17 @@ ORDER BY series, ts;
 
 -- name: blocks_without_signals
 SELECT key, hash, at FROM idle_block WHERE NOT waits AND :lag = 0;
+
+-- name: blocks_in_part
+-- What was computed before a processor was first enabled is not owed by it.
+SELECT DISTINCT chain || '|' || height, processor, hash
+FROM block b CROSS JOIN every_block e
+WHERE :lag = 0
+  AND EXISTS (SELECT 1 FROM computed c WHERE (c.chain, c.hash) = (b.chain, b.hash))
+  AND NOT EXISTS (SELECT 1 FROM computed c
+                  WHERE (c.chain, c.hash, c.processor) = (b.chain, b.hash, e.processor))
+  AND height >= coalesce((SELECT min(o.height) FROM block o JOIN computed c USING (chain, hash)
+                          WHERE (o.chain, c.processor) = (b.chain, e.processor) AND NOT o.isolated), 0);
 
 -- name: blocks_waiting
 SELECT key, hash, at FROM idle_block WHERE waits OR :lag > 0;

@@ -145,8 +145,8 @@ class Topics:
         place = (record.partition, record.offset, key.decode())
         add(rows, "raw", ((*place, name, None, None) for name in verdict.reasons))
         if batch.provider == PROVIDER:
-            hashes = {signal.block_hash for signal in signals if signal.block_hash}
-            add(rows, "computed", ((batch.symbol, hash_) for hash_ in hashes))
+            by = {(batch.symbol, s.block_hash, s.signal_type) for s in signals if s.block_hash}
+            add(rows, "computed", by)
         good = (signal for signal in signals if signal.digest is not None)
         add(rows, "raw", ((*place, s.name, s.version, s.digest) for s in good))
 

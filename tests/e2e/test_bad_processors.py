@@ -1,14 +1,18 @@
 """Processors of somebody's own package that raise, hang or return what no signal may be: the others'
 signals are stored, and a metric and a log line with the block's height say what is missing."""
 
+from functools import partial
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import Settings
 from app.embedded.ports import free_port
-from app.sources.simulator import simulate
+from app.sources.simulator import CHAIN, simulate
+from app.verify.run import verify
+from app.verify.span import Asked
 from tests.support.blocks import message
 from tests.support.latest import shown
 from tests.support.probe import probe, until
@@ -24,6 +28,7 @@ class Base:
 
 class Raises(Base):
     name = "raises"
+    every_block = True
     def more(self): raise ValueError("by design")
 
 class Hangs(Base):
@@ -84,10 +89,19 @@ def failures(port: int) -> dict[str, float]:
     return {s.labels["processor"]: s.value for s in samples if s.name.endswith("_total")}
 
 
+async def named_by_verify(settings: Settings) -> bool:
+    """Once all is read; of those that left signals out, one has promised some for every block."""
+    verdict = await verify(settings, Asked(), lambda _what, _total: lambda _done: None)
+    found = [finding for finding in verdict.findings if finding.kind == "missing"]
+    owed = [(f.where, e.key, e.name) for f in found for e in f.examples]
+    return sorted(owed) == [("blocks", f"{CHAIN}|{height}", "raises") for height in range(BLOCKS)]
+
+
 async def test_the_others_signals_are_stored_and_the_failure_is_told(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     port = free_port()
     settings = settings.model_copy(
         update={
@@ -113,6 +127,7 @@ async def test_the_others_signals_are_stored_and_the_failure_is_told(
             for names in stored(settings.sqlite_file).values():
                 assert {name.partition(".")[0] for name in names} == {"mempool", "miner"}
             assert failures(port) == dict.fromkeys(BAD, float(BLOCKS))
+            await until(partial(named_by_verify, settings), "verify names the one that owes each block")
     log = (settings.data_dir / "blocks.log").read_text()
     for name in BAD:
         for height in range(BLOCKS):
