@@ -48,6 +48,16 @@ class Worker:
         """SIGSTOP: it stands still with all it holds."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def resume(self) -> None:
+        """SIGCONT: it goes on as if no time had passed."""
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it stands still, as its main thread's state in /proc says."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        return stat.rpartition(") ")[2].startswith("T")
+
     def stop(self) -> int:
         """SIGTERM, as an orderly stop; the exit code."""
         if self._process.poll() is None:
@@ -78,6 +88,14 @@ def program(settings: Settings, command: list[str], name: str, **extra: str) -> 
     finally:
         if running.returncode is None:
             running.kill()
+
+
+@contextmanager
+def struck_sink(settings: Settings, sink: str, fault: str, tag: str = "") -> Iterator[Worker]:
+    """A sink's worker that strikes itself: see tests/support/struck.py."""
+    command = [sys.executable, "-m", "tests.support.struck", sink]
+    with program(settings, command, f"struck-{sink}{tag}", FAULT=fault) as running:
+        yield running
 
 
 def sigstream(settings: Settings, *arguments: str | Path) -> str:

@@ -1,0 +1,88 @@
+"""A sink's worker that is struck at an exact moment: `python -m tests.support.struck SINK`, with FAULT set.
+
+`FAULT=SIGKILL@appended:2`: at the second passing of that moment the process sends itself the signal, in
+the middle of whatever else it does. The product has no such hooks: its methods are wrapped here.
+"""
+
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from topologies.sinks import main
+
+VARIABLE = "FAULT"
+
+
+class Moment(NamedTuple):
+    """Where in the product; `after`: when the call has returned, and did not raise."""
+
+    module: str
+    owner: str
+    method: str
+    after: bool
+
+
+MOMENTS = {
+    # BigQuery: looked what is there, the rows are on their way; one partition's rows are in.
+    "appending": Moment("app.sinks.bigquery.streams", "PartitionStream", "append", False),
+    "appended": Moment("app.sinks.bigquery.streams", "PartitionStream", "append", True),
+    # SQLite: before its transaction; amid it, with the file locked.
+    "storing": Moment("app.sinks.sqlite.store", "Store", "write", False),
+    "locked": Moment("app.sinks.sqlite.store", "Store", "_at_once", True),
+    # PostgreSQL: before the statement; amid a transaction, with rows locked.
+    "upserting": Moment("app.sinks.timescale.upsert", "Upsert", "store", False),
+    "merged": Moment("app.sinks.timescale.upsert", "Upsert", "_insert", True),
+    # Any: the store has all of a batch, nobody was told; receipts are in Kafka, offsets are not.
+    "written": Moment("app.sinks.worker", "SinkWorker", "_answer", False),
+    "answered": Moment("app.sinks.worker", "SinkWorker", "_commit", False),
+}
+
+
+def strike_at(moment: Moment, number: int, stroke: signal.Signals) -> None:
+    """Have the process struck when it passes the moment for the n-th time."""
+    owner = getattr(import_module(moment.module), moment.owner)
+    passed = _counter(number, lambda: os.kill(os.getpid(), stroke))
+    setattr(owner, moment.method, _wrapped(getattr(owner, moment.method), passed, after=moment.after))
+
+
+def _counter(number: int, strike: Callable[[], None]) -> Callable[[], None]:
+    count = 0
+
+    def passed() -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            strike()
+
+    return passed
+
+
+def _wrapped(method: Any, passed: Callable[[], None], *, after: bool) -> Any:
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        if not after:
+            passed()
+        found = await method(*args, **kwargs)
+        if after:
+            passed()
+        return found
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if not after:
+            passed()
+        found = method(*args, **kwargs)
+        if after:
+            passed()
+        return found
+
+    return awaited if inspect.iscoroutinefunction(method) else called
+
+
+if __name__ == "__main__":
+    name, _, where = os.environ[VARIABLE].partition("@")
+    moment, _, count = where.partition(":")
+    strike_at(MOMENTS[moment], int(count), signal.Signals[name])
+    sys.exit(main())
