@@ -8,6 +8,7 @@ import inspect
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -45,7 +46,8 @@ MOMENTS = {
 def strike_at(moment: Moment, number: int, stroke: signal.Signals) -> None:
     """Have the process struck when it passes the moment for the n-th time."""
     owner = getattr(import_module(moment.module), moment.owner)
-    passed = _counter(number, lambda: os.kill(os.getpid(), stroke))
+    # To this thread: sent to the process, another one may take it while this one runs on.
+    passed = _counter(number, lambda: signal.pthread_kill(threading.get_ident(), stroke))
     setattr(owner, moment.method, _wrapped(getattr(owner, moment.method), passed, after=moment.after))
 
 
