@@ -89,10 +89,23 @@ def stop_worker(error: BaseException) -> None:
     os._exit(EXIT_CODE)
 
 
+class SafeConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's, with an eye on the membership of its group."""
+
+    app: Any
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.app.membership.watch(self._ensure_consumer()._coordinator)
+
+
 class SafeConsumer(driver.Consumer):
     """Faust's consumer, with commits behind deliveries, stopped seeks, and gaps of the right length."""
 
     app: Any
+
+    def _new_consumer_thread(self) -> Any:
+        return SafeConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
         """Safe commit: stock Faust commits past sends in flight, and past failed ones."""
@@ -173,6 +186,10 @@ class SafeProducer(driver.Producer):
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.app.membership.guard(self._ensure_producer().client)
 
     def send_soon(self, fut: Any) -> None:
         cause = HANDLING.get()

@@ -10,7 +10,7 @@ from app.config import Settings
 from app.embedded.bigquery import BigQuery
 from app.model.receipt import RECEIPT_DECODER
 from tests.support.probe import Probe, probe, until
-from tests.support.processes import struck_sink, worker
+from tests.support.processes import struck, worker
 from tests.support.signals import PROVIDER, forwarded, ts_of
 from tests.support.stores import BigQueryStore, Key
 
@@ -43,7 +43,7 @@ async def test_every_version_is_in_the_history_once(settings: Settings, bigquery
 
 async def kill_at(moment: str, number: int, settings: Settings, found: Probe, store: BigQueryStore) -> None:
     """The worker dies by itself; what it has appended and not committed proves that it was in between."""
-    with struck_sink(settings, store.sink, f"SIGKILL@{moment}", tag=f"-{number}") as running:
+    with struck(settings, f"SIGKILL@{moment}", "sink", store.sink, tag=f"-{number}") as running:
 
         async def dead() -> bool:
             return running.returncode is not None

@@ -13,7 +13,7 @@ from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
 from app.model.receipt import RECEIPT_DECODER, Outcome
 from tests.support.probe import Probe, probe, until
-from tests.support.processes import Worker, struck_sink, worker
+from tests.support.processes import Worker, struck, worker
 from tests.support.signals import PROVIDER, forwarded, ts_of
 from tests.support.stores import BigQueryStore, PostgresStore, SqliteStore, Store
 
@@ -60,7 +60,7 @@ async def test_a_zombie_doubles_nothing_and_puts_nothing_old_over_new(
                 Story(
                     store,
                     moment,
-                    running.enter_context(struck_sink(settings, store.sink, f"SIGSTOP@{moment}:3")),
+                    running.enter_context(struck(settings, f"SIGSTOP@{moment}:3", "sink", store.sink)),
                 )
                 for store, moment in stores.items()
             ]

@@ -66,7 +66,14 @@ class Probe:
 
     async def count(self, topic: str) -> int:
         """Records ever written."""
-        ends = await self._consumer.end_offsets(self.partitions(topic))
+        return await self._count(self.partitions(topic))
+
+    async def count_topic(self, name: str, partitions: int) -> int:
+        """The same by full name."""
+        return await self._count([TopicPartition(name, number) for number in range(partitions)])
+
+    async def _count(self, partitions: list[TopicPartition]) -> int:
+        ends = await self._consumer.end_offsets(partitions)
         return sum(ends.values())
 
     async def read(self, topic: str) -> list[Record]:

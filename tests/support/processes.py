@@ -91,10 +91,10 @@ def program(settings: Settings, command: list[str], name: str, **extra: str) -> 
 
 
 @contextmanager
-def struck_sink(settings: Settings, sink: str, fault: str, tag: str = "") -> Iterator[Worker]:
-    """A sink's worker that strikes itself: see tests/support/struck.py."""
-    command = [sys.executable, "-m", "tests.support.struck", sink]
-    with program(settings, command, f"struck-{sink}{tag}", FAULT=fault) as running:
+def struck(settings: Settings, fault: str, *name: str, tag: str = "") -> Iterator[Worker]:
+    """A worker that strikes itself: see tests/support/struck.py."""
+    command = [sys.executable, "-m", "tests.support.struck", *name]
+    with program(settings, command, f"struck-{'-'.join(name)}{tag}", FAULT=fault) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""A sink's worker that is struck at an exact moment: `python -m tests.support.struck SINK`, with FAULT set.
+"""A worker that is struck at an exact moment: `python -m tests.support.struck dedupe`, with FAULT set.
 
 `FAULT=SIGKILL@appended:2`: at the second passing of that moment the process sends itself the signal, in
 the middle of whatever else it does. The product has no such hooks: its methods are wrapped here.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from topologies.sinks import main
+from app.cli.worker import command_of
 
 VARIABLE = "FAULT"
 
@@ -40,6 +40,8 @@ MOMENTS = {
     # Any: the store has all of a batch, nobody was told; receipts are in Kafka, offsets are not.
     "written": Moment("app.sinks.worker", "SinkWorker", "_answer", False),
     "answered": Moment("app.sinks.worker", "SinkWorker", "_commit", False),
+    # An agent: amid a record, with others behind it, and sends on their way.
+    "forwarding": Moment("app.streaming.app", "SafeApp", "forward", False),
 }
 
 
@@ -83,8 +85,16 @@ def _wrapped(method: Any, passed: Callable[[], None], *, after: bool) -> Any:
     return awaited if inspect.iscoroutinefunction(method) else called
 
 
+def run(name: str, sink: str | None = None) -> None:
+    """As `sigstream worker` does, in this process."""
+    _, _, _, module, *arguments = command_of(name, sink)
+    sys.argv = [module, *arguments]
+    main = import_module("faust.cli.faust").cli if module == "faust" else import_module(module).main
+    sys.exit(main())
+
+
 if __name__ == "__main__":
     name, _, where = os.environ[VARIABLE].partition("@")
     moment, _, count = where.partition(":")
     strike_at(MOMENTS[moment], int(count), signal.Signals[name])
-    sys.exit(main())
+    run(*sys.argv[1:])
