@@ -16,6 +16,7 @@ from app.model.receipt import Origin
 from app.observe import metrics
 from app.observe.logging import configure_logging, library_config
 from app.streaming.attempts import MOST, Attempts
+from app.streaming.backlog import Backlog
 from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
 from app.streaming.garbage import keep_what_is_there
@@ -25,6 +26,7 @@ from app.streaming.slot import claim
 from app.streaming.topics import (
     BLOCK_BYTES,
     DEAD_LETTER_BYTES,
+    FETCH_BYTES,
     SIGNAL_BYTES,
     changelog,
     ensure_topics,
@@ -67,6 +69,7 @@ class SafeApp(faust.App):
         self.stage = stage
         self.settings = config
         self.delivery = Delivery(on_failure=self._stop)
+        self.backlog = Backlog()
         self.membership = Membership(SESSION_S, on_loss=stop_worker)
         self.states: list[HeldState] = []
         self._handling = 0
@@ -242,7 +245,7 @@ def _options(config: Settings) -> dict[str, Any]:
         "broker_session_timeout": SESSION_S,
         "broker_heartbeat_interval": 2.0,
         "consumer_auto_offset_reset": "earliest",
-        "consumer_max_fetch_size": BLOCK_BYTES,
+        "consumer_max_fetch_size": FETCH_BYTES,
         "producer_linger": 0.02,
         "producer_max_request_size": DEAD_LETTER_BYTES,
         "producer_compression_type": "zstd",

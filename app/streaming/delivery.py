@@ -161,6 +161,16 @@ class SafeConsumer(driver.Consumer):
             if error is not None and not self.should_stop:
                 self.app.delivery.fail(error)
 
+    async def _wait_next_records(self, timeout: float) -> Any:
+        """Bounded backlog: nothing more is fetched while what is there fills the memory meant for it."""
+        await self.app.backlog.room(lambda: self.flow_active and not self.should_stop)
+        return await super()._wait_next_records(timeout)
+
+    def _to_message(self, tp: Any, record: Any) -> Any:
+        message = super()._to_message(tp, record)
+        self.app.backlog.add(message)
+        return message
+
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
         """Gap: stock Faust also acks `offset_to`, the record that has just arrived."""
         await super()._add_gap(tp, offset_from, offset_to - 1)

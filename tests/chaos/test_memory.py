@@ -1,0 +1,88 @@
+"""What a worker holds does not grow with what waits for it: nothing more is read, no memory filled.
+
+The peak (VmHWM) of a process behind a large backlog, beside that of one behind a small one.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from random import Random
+
+from app.config import Settings
+from tests.support.blocks import Message
+from tests.support.probe import Probe, probe, until
+from tests.support.processes import Worker, worker
+from tests.support.real_blocks import REAL_BLOCKS
+from tests.support.signals import Message as SignalMessage
+from tests.support.signals import batch_of, forwarded, raw
+
+LITTLE, MUCH = 3_000, 30_000
+NAMES = 20
+BLOCKS_LITTLE, BLOCKS_MUCH = 5, 100
+BLOCK_MB = 4
+MOST_MORE_MB = 60
+"""More than a worker may hold (docs/limits.md) would be several hundred."""
+
+Records = Iterable[Message] | Iterable[SignalMessage]
+
+
+async def test_a_sink_behind_a_large_backlog(settings: Settings) -> None:
+    def backlog(records: int) -> Records:
+        return forwarded(LITTLE, "sqlite", settings.signal_partitions, NAMES, records // LITTLE)
+
+    little, much = [
+        await peak_mb(settings, ("sink", "sqlite"), "signals", backlog(records), LITTLE)
+        for records in (LITTLE, MUCH)
+    ]
+    assert much - little < MOST_MORE_MB, (little, much)
+
+
+async def peak_mb(
+    settings: Settings, name: tuple[str, ...], topic: str, records: Records, done: int
+) -> float:
+    """The largest resident size of a worker by the time it has committed `done` of the records."""
+    own = settings.model_copy(update={"namespace": f"{settings.namespace}-{id(records)}"})
+    async with probe(own) as found:
+        await found.send(topic, records)
+        with worker(own, *name, tag=f"-{id(records)}") as running:
+            await until(lambda: taken(found, ".".join(name), topic, done), "as many", log=lambda: running.log)
+            return high_water_mb(running)
+
+
+def high_water_mb(running: Worker) -> float:
+    status = Path(f"/proc/{running.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
+
+
+async def taken(found: Probe, stage: str, topic: str, records: int) -> bool:
+    return sum((await found.committed(stage, topic)).values()) >= records
+
+
+async def test_blocks_behind_a_large_backlog(settings: Settings) -> None:
+    little, much = [
+        await peak_mb(settings, ("blocks",), "blocks", large_blocks(count), BLOCKS_LITTLE)
+        for count in (BLOCKS_LITTLE, BLOCKS_MUCH)
+    ]
+    print("blocks", little, much)
+    assert much - little < MOST_MORE_MB * 3, (little, much)
+
+
+def large_blocks(count: int) -> Iterator[Message]:
+    """A real block, made large by a field that nobody reads."""
+    rng = Random(1)
+    for number in range(count):
+        padding = rng.randbytes(BLOCK_MB * 500_000).hex().encode()
+        value = REAL_BLOCKS[0].rstrip()[:-1] + b',"padding":"' + padding + b'"}'
+        yield b"%d" % number, value, None, [("isolated", b"1")]
+
+
+async def test_dedupe_behind_a_large_backlog(settings: Settings) -> None:
+    def backlog(records: int) -> Records:
+        return (raw(batch_of(number, NAMES), settings.signal_partitions) for number in range(records))
+
+    little, much = [
+        await peak_mb(settings, ("dedupe",), "signals.raw", backlog(records), LITTLE)
+        for records in (LITTLE, MUCH)
+    ]
+    print("dedupe", little, much)
+    assert much - little < MOST_MORE_MB, (little, much)
