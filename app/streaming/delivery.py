@@ -162,8 +162,12 @@ class SafeConsumer(driver.Consumer):
                 self.app.delivery.fail(error)
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        """Bounded backlog: nothing more is fetched while what is there fills the memory meant for it."""
-        await self.app.backlog.room(lambda: self.flow_active and not self.should_stop)
+        """Bounded backlog: nothing more is fetched while what is there fills the memory meant for it.
+
+        But for a changelog's: Faust writes it to the table 1,000 records at a time.
+        """
+        app = self.app
+        await app.backlog.room(lambda: self.flow_active and not (self.should_stop or app.in_recovery))
         return await super()._wait_next_records(timeout)
 
     def _to_message(self, tp: Any, record: Any) -> Any:
