@@ -61,7 +61,7 @@ class Table:
         self._starts += 1
         begun = time.perf_counter()
         with running(*product_worker(self._settings, "dedupe")) as worker:
-            self._broker.await_count(target, self._starts, worker, WITHIN_S, every_s=0.02)
+            self._broker.await_count(target, self._starts, worker, WITHIN_S, every_s=0.1)
             return Start(time.perf_counter() - begun, worker.resident_bytes)
 
     def lose_state(self) -> None:
