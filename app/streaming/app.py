@@ -22,6 +22,7 @@ from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_work
 from app.streaming.garbage import keep_what_is_there
 from app.streaming.membership import Membership
 from app.streaming.record import HANDLING, Headers, Record, of_faust
+from app.streaming.recovery import BulkTables
 from app.streaming.slot import claim
 from app.streaming.topics import (
     BLOCK_BYTES,
@@ -239,6 +240,7 @@ def _configured(app: SafeApp, _sender: Any, conf: Any, **__: Any) -> None:
 def _options(config: Settings) -> dict[str, Any]:
     return {
         "store": f"{config.dedupe_store}://",
+        "TableManager": BulkTables,
         "processing_guarantee": "at_least_once",
         "broker_commit_every": 1000,
         "broker_commit_interval": 1.0,
