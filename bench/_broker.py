@@ -58,6 +58,10 @@ class Broker:
         """The product's topics, and wait for them."""
         self._make(settings, pipeline_topics(settings))
 
+    def make_topics(self, settings: Settings, *topics: Topic) -> None:
+        """Topics beside the product's own, as they say."""
+        self._make(settings, topics)
+
     def make(self, settings: Settings, *names: str) -> None:
         """Topics beside the product's own, with the same settings (LogAppendTime)."""
         self._make(settings, [Topic(name, settings.signal_partitions, 1, SIGNAL_BYTES) for name in names])
@@ -118,14 +122,16 @@ class Broker:
                     raise
             time.sleep(0.05)
 
-    def await_count(self, topic: str, records: int, alive: Callable[[], None], within_s: float) -> None:
+    def await_count(
+        self, topic: str, records: int, alive: Callable[[], None], within_s: float, every_s: float = 0.2
+    ) -> None:
         """Until the topic has so many; `alive` raises when its writer has ended. Raises TimeoutError."""
         end = time.monotonic() + within_s
         while (found := self.count(topic)) < records:
             alive()
             if time.monotonic() > end:
                 raise TimeoutError(f"{topic} has {found:,} of {records:,} records after {within_s:g} s")
-            time.sleep(0.2)
+            time.sleep(every_s)
 
     def read(self, topic: str) -> Iterator[Appended]:
         """All records, a partition in order."""

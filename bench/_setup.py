@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -46,8 +47,8 @@ def bench_settings(place: Path, namespace: str, **fields: object) -> Settings:
 @contextmanager
 def running(
     command: Sequence[str], directory: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[Callable[[], None]]:
-    """A process within the context; what is given raises RuntimeError once it has ended by itself."""
+) -> "Iterator[Running]":
+    """A process within the context; what is given is called to see that it has not ended by itself."""
     log = directory / "log"
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -59,17 +60,31 @@ def running(
             stderr=output,
         )
     try:
-        yield lambda: _expect_alive(process, log)
+        yield Running(process, log)
     finally:
         _end(process)
 
 
-def _expect_alive(process: subprocess.Popen[bytes], log: Path) -> None:
-    if process.poll() is not None:
-        tail = log.read_text(errors="replace")[-3000:]
-        raise RuntimeError(
-            f"{process.args!r} ended with exit code {process.returncode}; its log ends:\n{tail}"
-        )
+@dataclass(frozen=True)
+class Running:
+    """A process that is expected to run."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def __call__(self) -> None:
+        """Raises RuntimeError once it has ended."""
+        if self.process.poll() is not None:
+            tail = self.log.read_text(errors="replace")[-3000:]
+            raise RuntimeError(
+                f"{self.process.args!r} ended with exit code {self.process.returncode}; its log ends:\n{tail}"
+            )
+
+    @property
+    def resident_bytes(self) -> int:
+        """What it holds in memory now (VmRSS)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) * 1024
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

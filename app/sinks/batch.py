@@ -16,6 +16,11 @@ class Entry:
     origin: int | None
     content: SinkRecord | None
 
+    @property
+    def size(self) -> int:
+        """Bytes that it holds, written or not."""
+        return len(self.record.value or b"")
+
 
 class Batch:
     """Entries in the order of reading, counted in signals, bytes, age and idleness."""
@@ -42,7 +47,7 @@ class Batch:
             self._since = self._last
         if entry.content is not None:
             self._signals += len(entry.content.batch.signals)
-            self._bytes += entry.content.size
+        self._bytes += entry.size
 
     @property
     def full(self) -> bool:
@@ -64,7 +69,7 @@ class Batch:
             count += 1
             if entry.content is not None:
                 signals += len(entry.content.batch.signals)
-                size += entry.content.size
+            size += entry.size
             if signals >= self._most_signals or size >= self._most_bytes:
                 break
         taken, rest = self._entries[:count], self._entries[count:]

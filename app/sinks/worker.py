@@ -22,11 +22,13 @@ from app.streaming.dead_letters import dead_letter
 from app.streaming.garbage import keep_what_is_there
 from app.streaming.record import ORIGIN_OFFSET, Record, make_headers, of_aiokafka
 from app.streaming.slot import Slot
-from app.streaming.topics import BLOCK_BYTES, DEAD_LETTER_BYTES, ensure_topics, pipeline_topics
+from app.streaming.topics import DEAD_LETTER_BYTES, FETCH_BYTES, ensure_topics, pipeline_topics
 
 log = structlog.get_logger()
 
 CLOSE_WAIT_S = 10.0
+MOST_RECORDS = 100
+"""Read at once; what they hold is decoded, before anybody looks whether a write is full."""
 MOST_FENCED = 5
 """Tries after which a worker that keeps being fenced stops: by then a rebalance would have come."""
 REVOKE_WAIT_S = 3.0
@@ -77,7 +79,8 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         log.info("sink ready", sink=self._sink.name, group=self._group)
         try:
             while not self._stop.is_set():
-                await self._poll(self._batch.wait_s)
+                if not self._batch.full:
+                    await self._poll(self._batch.wait_s)
                 if self._batch.wait_s == 0:
                     await self._flush()
             await self._flush()
@@ -105,7 +108,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             auto_offset_reset="earliest",
             session_timeout_ms=8000,
             heartbeat_interval_ms=2000,
-            max_partition_fetch_bytes=BLOCK_BYTES,
+            max_partition_fetch_bytes=FETCH_BYTES,
         )
         producer = AIOKafkaProducer(
             bootstrap_servers=servers,
@@ -164,13 +167,13 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         raise AssertionError("pauses have no end")
 
     async def _poll(self, wait_s: float) -> None:
-        """Read for up to `wait_s`.
+        """Read for up to `wait_s`, a few records: what a backlog has is fetched when there is room for it.
 
         A call that crosses a rebalance may return records of before or after it: they are dropped,
         and read again from where the new assignment starts.
         """
         epoch = self._epoch
-        found = await self._consumer.getmany(timeout_ms=int(wait_s * 1000))
+        found = await self._consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=MOST_RECORDS)
         for tp, records in found.items():
             mine = self._owned.get(tp)
             if mine is None:

@@ -16,14 +16,18 @@ from app.model.receipt import Origin
 from app.observe import metrics
 from app.observe.logging import configure_logging, library_config
 from app.streaming.attempts import MOST, Attempts
+from app.streaming.backlog import Backlog
 from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
 from app.streaming.garbage import keep_what_is_there
+from app.streaming.membership import Membership
 from app.streaming.record import HANDLING, Headers, Record, of_faust
+from app.streaming.recovery import BulkTables
 from app.streaming.slot import claim
 from app.streaming.topics import (
     BLOCK_BYTES,
     DEAD_LETTER_BYTES,
+    FETCH_BYTES,
     SIGNAL_BYTES,
     changelog,
     ensure_topics,
@@ -66,6 +70,8 @@ class SafeApp(faust.App):
         self.stage = stage
         self.settings = config
         self.delivery = Delivery(on_failure=self._stop)
+        self.backlog = Backlog()
+        self.membership = Membership(SESSION_S, on_loss=stop_worker)
         self.states: list[HeldState] = []
         self._handling = 0
         self._changelogs: list[tuple[str, int]] = []
@@ -195,10 +201,13 @@ class SafeApp(faust.App):
         wanted = [changelog(self.settings, self.stage, name, n) for name, n in self._changelogs]
         await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
         await super().on_first_start()
+        self.membership.end_when_resumed()
         metrics.serve(self.settings)
         keep_what_is_there()
 
 
+SESSION_S = 8.0
+"""How long Kafka waits for a sign of life before it gives a worker's partitions to another one."""
 LIMITS = {"block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
 
 
@@ -231,13 +240,14 @@ def _configured(app: SafeApp, _sender: Any, conf: Any, **__: Any) -> None:
 def _options(config: Settings) -> dict[str, Any]:
     return {
         "store": f"{config.dedupe_store}://",
+        "TableManager": BulkTables,
         "processing_guarantee": "at_least_once",
         "broker_commit_every": 1000,
         "broker_commit_interval": 1.0,
-        "broker_session_timeout": 8.0,
+        "broker_session_timeout": SESSION_S,
         "broker_heartbeat_interval": 2.0,
         "consumer_auto_offset_reset": "earliest",
-        "consumer_max_fetch_size": BLOCK_BYTES,
+        "consumer_max_fetch_size": FETCH_BYTES,
         "producer_linger": 0.02,
         "producer_max_request_size": DEAD_LETTER_BYTES,
         "producer_compression_type": "zstd",

@@ -89,10 +89,23 @@ def stop_worker(error: BaseException) -> None:
     os._exit(EXIT_CODE)
 
 
+class SafeConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's, with an eye on the membership of its group."""
+
+    app: Any
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.app.membership.watch(self._ensure_consumer()._coordinator)
+
+
 class SafeConsumer(driver.Consumer):
     """Faust's consumer, with commits behind deliveries, stopped seeks, and gaps of the right length."""
 
     app: Any
+
+    def _new_consumer_thread(self) -> Any:
+        return SafeConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
         """Safe commit: stock Faust commits past sends in flight, and past failed ones."""
@@ -148,6 +161,20 @@ class SafeConsumer(driver.Consumer):
             if error is not None and not self.should_stop:
                 self.app.delivery.fail(error)
 
+    async def _wait_next_records(self, timeout: float) -> Any:
+        """Bounded backlog: nothing more is fetched while what is there fills the memory meant for it.
+
+        But for a changelog's: Faust writes it to the table 1,000 records at a time.
+        """
+        app = self.app
+        await app.backlog.room(lambda: self.flow_active and not (self.should_stop or app.in_recovery))
+        return await super()._wait_next_records(timeout)
+
+    def _to_message(self, tp: Any, record: Any) -> Any:
+        message = super()._to_message(tp, record)
+        self.app.backlog.add(message)
+        return message
+
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
         """Gap: stock Faust also acks `offset_to`, the record that has just arrived."""
         await super()._add_gap(tp, offset_from, offset_to - 1)
@@ -173,6 +200,10 @@ class SafeProducer(driver.Producer):
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.app.membership.guard(self._ensure_producer().client)
 
     def send_soon(self, fut: Any) -> None:
         cause = HANDLING.get()

@@ -20,6 +20,9 @@ BLOCK_BYTES = 32_000_000
 DEAD_LETTER_BYTES = 40_000_000
 CHANGELOG_BYTES = 8_000_000
 SIGNAL_BYTES = 8_000_000
+FETCH_BYTES = 1_000_000
+"""Compressed, of a partition at once: that much is held of each while its records wait. A larger record comes
+all the same, by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ async def test_dedupe(settings: Settings, store: str) -> None:
         with worker(settings, "dedupe", tag="-2") as second:
             await found.send("signals.raw", (raw(batch_of(number), n) for number in range(BATCHES)))
             await drained(found, second, "dedupe", "signals.raw")
+            assert ("tables filled" in second.log) == (store == "memory"), second.log
             assert second.stop() == 0
         taken = Counter(record.key for record in without_repeats(await found.read("signals")))
     assert set(taken) == {raw(batch_of(number), n)[0] for number in range(BATCHES)}, "lost"

@@ -66,7 +66,14 @@ class Probe:
 
     async def count(self, topic: str) -> int:
         """Records ever written."""
-        ends = await self._consumer.end_offsets(self.partitions(topic))
+        return await self._count(self.partitions(topic))
+
+    async def count_topic(self, name: str, partitions: int) -> int:
+        """The same by full name."""
+        return await self._count([TopicPartition(name, number) for number in range(partitions)])
+
+    async def _count(self, partitions: list[TopicPartition]) -> int:
+        ends = await self._consumer.end_offsets(partitions)
         return sum(ends.values())
 
     async def read(self, topic: str) -> list[Record]:
@@ -90,15 +97,20 @@ class Probe:
 
     async def lag(self, stage: str, topic: str) -> int:
         """Records of the topic that the stage's group has not committed."""
+        done = await self.committed(stage, topic)
+        ends = await self._consumer.end_offsets(self.partitions(topic))
+        return sum(end - done[tp.partition] for tp, end in ends.items())
+
+    async def committed(self, stage: str, topic: str) -> dict[int, int]:
+        """What the stage's group has committed of the topic, by partition; 0: nothing."""
         partitions = self.partitions(topic)
-        ends = await self._consumer.end_offsets(partitions)
         try:
             done = await self._admin.list_consumer_group_offsets(
                 self.settings.group(stage), partitions=partitions
             )
         except GroupCoordinatorNotAvailableError:  # no group was ever there
             done = {}
-        return sum(end - max(0, done[tp].offset if tp in done else 0) for tp, end in ends.items())
+        return {tp.partition: max(0, done[tp].offset if tp in done else 0) for tp in partitions}
 
     async def shares(self, stage: str, topic: str) -> dict[str, set[int]]:
         """Partitions of a topic by member of the stage's group; empty while the group is not stable."""

@@ -30,6 +30,11 @@ class Worker:
             )
 
     @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         """None while it runs."""
         return self._process.poll()
@@ -47,6 +52,16 @@ class Worker:
     def suspend(self) -> None:
         """SIGSTOP: it stands still with all it holds."""
         self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT: it goes on as if no time had passed."""
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it stands still, as its main thread's state in /proc says."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        return stat.rpartition(") ")[2].startswith("T")
 
     def stop(self) -> int:
         """SIGTERM, as an orderly stop; the exit code."""
@@ -78,6 +93,14 @@ def program(settings: Settings, command: list[str], name: str, **extra: str) -> 
     finally:
         if running.returncode is None:
             running.kill()
+
+
+@contextmanager
+def struck(settings: Settings, fault: str, *name: str, tag: str = "") -> Iterator[Worker]:
+    """A worker that strikes itself: see tests/support/struck.py."""
+    command = [sys.executable, "-m", "tests.support.struck", *name]
+    with program(settings, command, f"struck-{'-'.join(name)}{tag}", FAULT=fault) as running:
+        yield running
 
 
 def sigstream(settings: Settings, *arguments: str | Path) -> str:

@@ -203,6 +203,22 @@ class BigQueryStore:
         rows = await self._of("count(*)", f"`{self._config.table_id}`", provider)
         return int(rows[0][0]) if rows else 0
 
+    async def history(self) -> tuple[int, int]:
+        """Rows of the history table, and how many of them differ in signal or version."""
+        identity = "CONCAT(signal_id, '/', CAST(version AS STRING))"
+        table = self._config.table_id
+        (row,) = await self._all(f"SELECT COUNT(*), COUNT(DISTINCT {identity}) FROM `{table}`")
+        return row[0], row[1]
+
+    async def beyond(self, committed: dict[int, int]) -> int:
+        """Rows of the history whose record lies at or beyond what is committed of its partition."""
+        where = " OR ".join(
+            f"(kafka_partition = {number} AND kafka_offset >= {offset})"
+            for number, offset in committed.items()
+        )
+        found = await self._all(f"SELECT COUNT(*) FROM `{self._config.table_id}` WHERE {where}")
+        return int(found[0][0]) if found else 0
+
     async def _of(self, columns: str, table: str, provider: str) -> list[Any]:
         return await self._all(f"SELECT {columns} FROM {table} WHERE provider = '{provider}'")
 

@@ -21,6 +21,9 @@ class TimescaleConfig(BaseModel):
     """Longest wait for the server's answer to one statement; then the server counts as down."""
     connect_timeout_s: PositiveFloat = 10.0
     """Longest wait for a connection."""
+    stall_s: PositiveFloat = 10.0
+    """How long a transaction may stand still before the server ends it: a worker that is suspended amid a
+    write holds locks on its rows, and another has taken its place by then."""
     pool_size: PositiveInt = 2
     """Connections: one that writes, one that asks for health meanwhile."""
 

@@ -9,6 +9,7 @@ from app.errors import ConfigurationError, SigstreamError, Terminal, Transient
 
 _TRANSIENT = {
     "25006": "it is read-only, as a standby is during a failover",
+    "25P03": "it ended a transaction that stood still",
     "40": "the transaction lost against another one",
     "08": "the connection broke",
     "53": "it is short of connections, memory or disk",

@@ -76,11 +76,14 @@ class TimescaleSink(Sink):
 
     def _limits(self) -> dict[str, object]:
         # The server gives up on a statement before we give up on the server: then it is free again.
-        patience_ms = int(self._config.timeout_s * 900)
+        limits = {
+            "statement_timeout": str(int(self._config.timeout_s * 900)),
+            "idle_in_transaction_session_timeout": str(int(self._config.stall_s * 1000)),
+        }
         return {
             "timeout": self._config.connect_timeout_s,
             "command_timeout": self._config.timeout_s,
-            "server_settings": {"application_name": "sigstream", "statement_timeout": str(patience_ms)},
+            "server_settings": {"application_name": "sigstream", **limits},
         }
 
     @asynccontextmanager

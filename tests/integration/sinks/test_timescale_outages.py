@@ -16,8 +16,14 @@ import pytest
 from app.config import Settings
 from app.embedded.postgres import Postgres
 from app.errors import ConfigurationError, Terminal, Transient
+from app.model.receipt import Outcome
 from app.sinks.contract import Log, signal
+from app.sinks.rows import flatten
 from app.sinks.timescale import TimescaleConfig, TimescaleSink
+from app.sinks.timescale.errors import of
+from app.sinks.timescale.expectation import Expectation
+from app.sinks.timescale.service import SQL
+from app.sinks.timescale.upsert import Upsert
 
 TIMEOUT_S = 2.0
 
@@ -225,3 +231,26 @@ async def test_a_dsn_that_is_none() -> None:
 def test_no_dsn_at_all(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="sigstream up"):
         TimescaleConfig.of(Settings(_env_file=None, data_dir=tmp_path))
+
+
+async def test_a_worker_that_stands_still_amid_a_write_does_not_hold_up_its_successor(
+    server: Postgres, log: Log
+) -> None:
+    """Its locks on rows would stay for as long as its process does."""
+    records = [log.record(signal())]
+    zombie = TimescaleSink(TimescaleConfig(dsn=server.dsn, stall_s=1.0))
+    successor = TimescaleSink(TimescaleConfig(dsn=server.dsn, timeout_s=10.0))
+    await zombie.open()
+    await successor.open()
+    async with zombie._session() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        upsert = Upsert(connection, SQL, 1, Expectation())
+        assert [one.outcome for one in await upsert.store(flatten(records))] == [Outcome.INSERTED]
+        (written,) = await successor.write(records)
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)) as ended:
+            await transaction.commit()
+    assert isinstance(of(ended.value, "PostgreSQL"), Transient)
+    assert [one.outcome for one in written] == [Outcome.INSERTED]
+    await zombie.close()
+    await successor.close()

@@ -1,5 +1,7 @@
 """When a sink writes: enough signals, bytes or age; whole records; and what a revoke takes away."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.config import Settings
@@ -14,7 +16,7 @@ def settings(**limits: int) -> Settings:
 
 
 def entry(offset: int, names: int = 3, partition: int = 0, size: int = 100) -> Entry:
-    record = Record("signals", partition, offset, 0, None, b"", {})
+    record = Record("signals", partition, offset, 0, None, bytes(size), {})
     return Entry(record, offset, SinkRecord(partition, offset, batch_of(offset, names), size))
 
 
@@ -38,6 +40,15 @@ def test_full_by_bytes() -> None:
     assert not batch.full
     batch.add(entry(1, size=200))
     assert batch.full
+
+
+def test_full_by_bytes_that_are_not_written() -> None:
+    """A backlog of repeats is held, too, until it is committed."""
+    batch = Batch(settings(bytes=250))
+    for offset in range(3):
+        batch.add(replace(entry(offset), content=None))
+    assert batch.full
+    assert offsets(batch.take()) == [0, 1, 2]
 
 
 def test_due_by_age_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
