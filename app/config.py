@@ -30,6 +30,20 @@ class Settings(BaseSettings):
 
     kafka: str | None = None
     """Bootstrap servers `host:port[,host:port]`; unset: the embedded Kafka of `sigstream up`."""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """As the listener at `kafka` has it: TLS with SSL, a login with SASL (docs/security.md)."""
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """How the login is proved; with PLAIN the password itself goes to the broker."""
+    kafka_sasl_username: str | None = None
+    """User of the login, ..."""
+    kafka_sasl_password: SecretStr = SecretStr("")
+    """... and the password."""
+    kafka_ssl_cafile: Path | None = None
+    """PEM file of the CAs that brokers' certificates are checked with; unset: the system's."""
+    kafka_ssl_certfile: Path | None = None
+    """PEM file of this client's certificate, where the listener asks for one, ..."""
+    kafka_ssl_keyfile: Path | None = None
+    """... and of its key, if that is in a file of its own."""
     replication_factor: PositiveInt = 1
     """Of topics that the product creates; 3 in production."""
     signal_partitions: PositiveInt = 8

@@ -11,6 +11,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 
 from app.config import Settings
 from app.errors import ContractError, Fenced, Transient
+from app.kafka_client import client_options
 from app.model.signal import BATCH_DECODER
 from app.model.wire import decode
 from app.observe import metrics
@@ -95,9 +96,9 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._sink.close()
 
     def _clients(self) -> tuple[AIOKafkaConsumer, AIOKafkaProducer]:
-        servers = self._config.need_kafka()
+        options = client_options(self._config)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
+            **options,
             group_id=self._group,
             group_instance_id=self._slot.instance_id,
             client_id=self._slot.instance_id,
@@ -108,7 +109,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             max_partition_fetch_bytes=BLOCK_BYTES,
         )
         producer = AIOKafkaProducer(
-            bootstrap_servers=servers,
+            **options,
             client_id=self._slot.instance_id,
             enable_idempotence=True,
             acks="all",
@@ -154,10 +155,10 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Owned]:
         """aiokafka logs what a listener raises and goes on, so this one tries until Kafka answers."""
-        servers = self._config.need_kafka()
+        options = client_options(self._config)
         for pause in pauses(self._config.sink_retry_cap_s):
             try:
-                return await read_committed(servers, self._group, self._consumer, partitions)
+                return await read_committed(options, self._group, self._consumer, partitions)
             except Transient as error:
                 log.warning("offsets unknown", sink=self._sink.name, reason=str(error), next_try_s=pause)
                 await asyncio.sleep(pause)

@@ -1,17 +1,19 @@
 """The Faust app of a topology module: safe delivery, guarded agents, its own data directory."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
 import structlog
 from faust.app.base import BootStrategy
 
 from app.config import Settings, settings
-from app.errors import DeliveryFailed, StateFailed
+from app.errors import DeliveryFailed, SigstreamError, StateFailed
+from app.kafka_client import security_options
 from app.model.receipt import Origin
 from app.observe import metrics
 from app.observe.logging import configure_logging, library_config
@@ -193,7 +195,10 @@ class SafeApp(faust.App):
     async def on_first_start(self) -> None:
         """Topics first: Faust would make them with its own settings."""
         wanted = [changelog(self.settings, self.stage, name, n) for name, n in self._changelogs]
-        await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
+        try:
+            await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
+        except SigstreamError as error:
+            refuse_to_start(error)
         await super().on_first_start()
         metrics.serve(self.settings)
         keep_what_is_there()
@@ -222,10 +227,31 @@ def _before_configured(app: SafeApp, *_: Any, **__: Any) -> None:
 def _configured(app: SafeApp, _sender: Any, conf: Any, **__: Any) -> None:
     servers = app.settings.need_kafka().split(",")
     conf.broker = ";".join(f"kafka://{server.strip()}" for server in servers)
+    conf.broker_credentials = _credentials(app.settings)
     conf.Worker = _PlainWorker
     conf.logging_config = library_config(app.settings, app.stage)
     conf.datadir = app.slot.directory
     conf.consumer_group_instance_id = app.slot.instance_id
+
+
+def refuse_to_start(error: SigstreamError) -> NoReturn:
+    """One line and exit code 1, before anything was read; Faust would show a traceback."""
+    log.critical("worker stops", error=type(error).__name__, reason=str(error))
+    os._exit(1)
+
+
+def _credentials(config: Settings) -> Any:
+    """Of `client_options`, as Faust takes them."""
+    found = security_options(config)
+    context = found.get("ssl_context")
+    if "sasl_mechanism" in found:
+        return faust.SASLCredentials(
+            username=found["sasl_plain_username"],
+            password=found["sasl_plain_password"],
+            mechanism=found["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
 
 
 def _options(config: Settings) -> dict[str, Any]:
