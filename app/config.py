@@ -1,13 +1,20 @@
 """Every setting, read from `SIGSTREAM_*` variables of the environment or a `.env` file."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.errors import ConfigurationError
 
@@ -21,12 +28,17 @@ EXAMPLE = """'{"whale": {"tiers_btc": [50, 500]}}'"""
 class Settings(BaseSettings):
     """Settings of all workers and commands; `SIGSTREAM_<FIELD>` in the environment sets a field."""
 
-    model_config = SettingsConfigDict(env_prefix="SIGSTREAM_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SIGSTREAM_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     namespace: str = Field(default="sigstream", pattern=r"^[a-zA-Z0-9_-]{1,80}$")
     """Prefix of topics and consumer groups; one namespace is a whole pipeline of its own."""
     data_dir: Path = Path(".sigstream")
     """Where embedded servers and workers keep their files."""
+    secrets_dir: Path | None = None
+    """A directory with files named like the variables in lower case (`sigstream_timescale_dsn`), as
+    Docker's /run/secrets: what the environment and `.env` don't set is read from there."""
 
     kafka: str | None = None
     """Bootstrap servers `host:port[,host:port]`; unset: the embedded Kafka of `sigstream up`."""
@@ -65,7 +77,7 @@ class Settings(BaseSettings):
     sink_retry_cap_s: PositiveFloat = 30.0
     """Longest pause between two tries at a server that is down: 1, 2, 4 ... up to this."""
 
-    timescale_dsn: str | None = None
+    timescale_dsn: SecretStr | None = None
     """`postgresql://user:password@host:port/database`; unset: the embedded PostgreSQL of `sigstream up`."""
     timescale_batch_threshold: PositiveInt = 1000
     """Rows from which a batch goes by COPY and merge; below, by `unnest`."""
@@ -110,7 +122,7 @@ class Settings(BaseSettings):
     """Files that say who owns an address (`pools-v2.json`, TagPacks in YAML, CSV), comma separated; beside
     the built-in ones."""
 
-    core_url: str = "http://127.0.0.1:8332"
+    core_url: str = Field(default="http://127.0.0.1:8332", repr=False)
     """JSON-RPC of a Bitcoin Core node, without user and password."""
     core_cookie_file: Path = Path("~/.bitcoin/.cookie")
     """The file with the login that the node makes at each start; used unless `core_user` is set."""
@@ -128,6 +140,31 @@ class Settings(BaseSettings):
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, the environment, `.env`, and the files of `secrets_dir`, which one of these names."""
+        given = (init_settings, env_settings, dotenv_settings)
+        named = next((found for source in given if (found := source().get("secrets_dir"))), None)
+        if named is None:
+            return given
+        if not Path(named).is_dir():
+            raise ConfigurationError(
+                f"SIGSTREAM_SECRETS_DIR is {str(named)!r}: no such directory; make it, or unset the variable"
+            )
+        return *given, SecretsSettingsSource(settings_cls, named)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, which takes an update as it is; here secrets stay secrets."""
+        found = {key: _hidden(value) if key in SECRETS else value for key, value in (update or {}).items()}
+        return super().model_copy(update=found, deep=deep)
 
     @field_validator("sinks", "processors", "labels", mode="before")
     @classmethod
@@ -184,6 +221,21 @@ class Settings(BaseSettings):
         )
 
 
+SECRETS = frozenset(
+    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+)
+"""Fields whose values no message shows."""
+
+
+def _hidden(value: Any) -> Any:
+    return SecretStr(value) if isinstance(value, str) else value
+
+
+def plain(value: Any) -> Any:
+    """What a setting holds, out of its wrapping where it is a secret."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 def _no_object(what: str) -> PydanticCustomError:
     return PydanticCustomError(
         "json_object", "{what}: write an object by processor, {example}", {"what": what, "example": EXAMPLE}
@@ -197,8 +249,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
+    value = plain(value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
@@ -214,6 +265,10 @@ def settings() -> Settings:
         return _load()
     except ValidationError as error:
         raise ConfigurationError("; ".join(map(_explain, error.errors()))) from None
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        where = getattr(error, "filename", None) or "a file of SIGSTREAM_SECRETS_DIR, or .env,"
+        raise ConfigurationError(f"{where} can't be read ({what}): it holds settings of ours") from None
 
 
 def _load() -> Settings:
@@ -226,5 +281,8 @@ def _load() -> Settings:
 
 
 def _explain(error: Any) -> str:
-    name = "_".join(str(part) for part in error["loc"][:1]).upper()
-    return f"SIGSTREAM_{name} is {error['input']!r}: {error['msg']}"
+    """What of a setting is wrong, and what it held; not of one that may hold a password."""
+    name = "_".join(str(part) for part in error["loc"][:1])
+    found = repr(error["input"])
+    hidden = name in SECRETS or "@" in found
+    return f"SIGSTREAM_{name.upper()} is {'wrong (not shown)' if hidden else found}: {error['msg']}"
