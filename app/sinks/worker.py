@@ -22,8 +22,9 @@ from app.sinks.receipts import ENCODER, receipt_for, rejection
 from app.streaming.dead_letters import dead_letter
 from app.streaming.garbage import keep_what_is_there
 from app.streaming.record import ORIGIN_OFFSET, Record, make_headers, of_aiokafka
+from app.streaming.sizes import check_sizes
 from app.streaming.slot import Slot
-from app.streaming.topics import BLOCK_BYTES, DEAD_LETTER_BYTES, ensure_topics, pipeline_topics
+from app.streaming.topics import BLOCK_BYTES, DEAD_LETTER_BYTES, SIGNAL_BYTES, ensure_topics, pipeline_topics
 
 log = structlog.get_logger()
 
@@ -194,6 +195,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
                 return Entry(record, origin, None)
             mine.seen_origin = origin
         try:
+            check_sizes(record, SIGNAL_BYTES)
             batch = decode(BATCH_DECODER, record.value, "signal batch")
             _check(batch.signals)
         except ContractError as error:

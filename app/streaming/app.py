@@ -22,6 +22,7 @@ from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
 from app.streaming.garbage import keep_what_is_there
 from app.streaming.record import HANDLING, Headers, Record, of_faust
+from app.streaming.sizes import check_sizes
 from app.streaming.slot import claim
 from app.streaming.topics import (
     BLOCK_BYTES,
@@ -144,6 +145,7 @@ class SafeApp(faust.App):
         try:
             if stops >= MOST - 1:
                 raise DeliveryFailed(f"the worker stopped {stops} times at this record; see its log")
+            check_sizes(record, LIMITS.get(record.topic.rpartition(".")[2], SIGNAL_BYTES))
             await handler(event, record)
             if self.attempts.near(record.origin):
                 await self.delivery.settle()
@@ -204,7 +206,7 @@ class SafeApp(faust.App):
         keep_what_is_there()
 
 
-LIMITS = {"block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
+LIMITS = {"blocks": BLOCK_BYTES, "block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
 
 
 def create_app(stage: str, config: Settings | None = None) -> SafeApp:
