@@ -14,6 +14,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from app.errors import ConfigurationError
@@ -81,10 +82,12 @@ class Settings(BaseSettings):
     """`postgresql://user:password@host:port/database`; unset: the embedded PostgreSQL of `sigstream up`."""
     timescale_batch_threshold: PositiveInt = 1000
     """Rows from which a batch goes by COPY and merge; below, by `unnest`."""
-    bigquery_project: str | None = None
+    bigquery_project: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.:-]{0,90}$")
     """Google Cloud project; unset: the embedded emulator of `sigstream up`."""
-    bigquery_dataset: str = "intel"
-    bigquery_table: str = "signals"
+    bigquery_dataset: str = Field(default="intel", pattern=r"^[A-Za-z0-9_]{1,1024}$")
+    """Letters, digits and underscores, as BigQuery has it; made where it is missing."""
+    bigquery_table: str = Field(default="signals", pattern=r"^[A-Za-z0-9_-]{1,1000}$")
+    """Letters, digits, underscores and dashes; the view is named after it."""
     bigquery_rest: str | None = None
     """`http://host:port` of a BigQuery emulator's REST API; unset: Google's."""
     bigquery_grpc: str | None = None
@@ -171,6 +174,18 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("kafka")
+    @classmethod
+    def _without_login(cls, value: str | None) -> str | None:
+        """Addresses are shown in messages."""
+        if value and "@" in value:
+            raise PydanticCustomError(
+                "login",
+                "it holds a user or a password: put them into SIGSTREAM_KAFKA_SASL_USERNAME and "
+                "SIGSTREAM_KAFKA_SASL_PASSWORD",
+            )
         return value
 
     @field_validator("processor_params", mode="before")
@@ -265,10 +280,8 @@ def settings() -> Settings:
         return _load()
     except ValidationError as error:
         raise ConfigurationError("; ".join(map(_explain, error.errors()))) from None
-    except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        where = getattr(error, "filename", None) or "a file of SIGSTREAM_SECRETS_DIR, or .env,"
-        raise ConfigurationError(f"{where} can't be read ({what}): it holds settings of ours") from None
+    except (SettingsError, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(error) from None
 
 
 def _load() -> Settings:
@@ -278,6 +291,14 @@ def _load() -> Settings:
         return found
     running = {k: v for k, v in orjson.loads(file.read_bytes()).items() if getattr(found, k, None) is None}
     return Settings(**{**found.model_dump(exclude_unset=True), **running})
+
+
+def _unreadable(error: Exception) -> ConfigurationError:
+    """A file of settings that can't be read; of its content nothing is said."""
+    why = error.__cause__ or error
+    what = f"{why.strerror}: {why.filename}" if isinstance(why, OSError) else "not UTF-8"
+    where = str(error) if isinstance(error, SettingsError) else "a file with settings can't be read"
+    return ConfigurationError(f"{where} ({what}): look at .env and the files of SIGSTREAM_SECRETS_DIR")
 
 
 def _explain(error: Any) -> str:

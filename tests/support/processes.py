@@ -35,6 +35,11 @@ class Worker:
         return self._process.poll()
 
     @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """The end of what it wrote."""
         return self._log.read_text(errors="replace")[-4000:]
