@@ -18,12 +18,8 @@ def run_migrate(settings: Settings) -> None:
     with translated(server):
         missing = asyncio.run(_migrate(config.dsn.get_secret_value()))
     out().print(f"{server}: the schema is at revision {schema.head()}", highlight=False)
-    for role in missing:
-        out().print(
-            f"role {role} is missing, and this user may not make it: have an administrator run "
-            f"`CREATE ROLE {role} NOLOGIN`, then run `sigstream migrate` again",
-            highlight=False,
-        )
+    for line in missing:
+        out().print(line, highlight=False)
     if not missing:
         out().print(f"roles {' and '.join(ROLES)} have their rights", highlight=False)
 

@@ -4,7 +4,8 @@ Roles are the cluster's: another database's migration may have made them. A user
 (managed services) leaves them out; once an administrator has made them, `sigstream migrate` grants the rest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 WRITER = "sigstream_writer"
 """For the sink's user: rows come and change, and are never deleted."""
@@ -12,7 +13,19 @@ READER = "sigstream_reader"
 """For people and programs that read."""
 ROLES = (WRITER, READER)
 
-MISSING = "SELECT wanted FROM unnest($1::text[]) AS wanted WHERE to_regrole(wanted) IS NULL ORDER BY wanted"
+RIGHTS = (
+    *((WRITER, "signals", right) for right in ("SELECT", "INSERT", "UPDATE")),
+    *((WRITER, table, "SELECT") for table in ("signals_latest", "alembic_version")),
+    *((READER, table, "SELECT") for table in ("signals", "signals_latest")),
+)
+"""Role, table, right."""
+MISSING = """
+    SELECT role, "table", "right", to_regrole(role) IS NOT NULL AS exists
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (role, "table", "right")
+    WHERE CASE WHEN to_regrole(role) IS NULL THEN true
+               ELSE NOT has_table_privilege(role, "table", "right") END
+"""
+"""Which of RIGHTS are not given."""
 
 _CREATE = tuple(f"CREATE ROLE {role} NOLOGIN" for role in ROLES)
 _GRANT = (
@@ -42,7 +55,9 @@ def _each(statements: Iterable[str]) -> str:
                 BEGIN
                     EXECUTE format(step, current_database(), current_schema());
                 EXCEPTION
+                    -- internal_error: two at once on one object, whose rights the other one gives too.
                     WHEN duplicate_object OR unique_violation OR undefined_object OR insufficient_privilege
+                      OR internal_error
                     THEN RAISE NOTICE '%: %', step, SQLERRM;
                 END;
             END LOOP;
@@ -54,3 +69,17 @@ GRANT = _each((*_CREATE, *_GRANT))
 """Makes the roles and grants what they need; as often as one likes."""
 REVOKE = _each(_REVOKE)
 """Takes back the grants; the roles stay, as other databases may use them."""
+
+
+def advice(missing: Mapping[str, Any]) -> str:
+    """What an administrator does about a row of MISSING."""
+    if not missing["exists"]:
+        role = missing["role"]
+        return (
+            f"role {role} is missing, and this user may not make it: have an administrator run "
+            f"`CREATE ROLE {role} NOLOGIN`, then run `sigstream migrate` again"
+        )
+    return (
+        "this user may not give a right: have the table's owner run "
+        f"`GRANT {missing['right']} ON {missing['table']} TO {missing['role']}`"
+    )

@@ -43,14 +43,15 @@ async def upgrade(dsn: str, revision: str = "head") -> None:
 
 
 async def grant(dsn: str) -> list[str]:
-    """Give the group roles their rights once more; those that nobody has made, and the user may not make.
+    """Give the group roles their rights once more; what is missing then, a line each.
 
     Raises what asyncpg raises.
     """
     connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
     try:
         await connection.execute(roles.GRANT)
-        return [row["wanted"] for row in await connection.fetch(roles.MISSING, list(roles.ROLES))]
+        missing = await connection.fetch(roles.MISSING, *map(list, zip(*roles.RIGHTS, strict=True)))
+        return [*dict.fromkeys(map(roles.advice, missing))]
     finally:
         await connection.close()
 
