@@ -21,7 +21,7 @@ _TRANSIENT = {
 """SQLSTATE or its class -> what it says of the server."""
 
 _REMEDIES = {
-    "28": "check user, password and sslmode in SIGSTREAM_TIMESCALE_DSN, and pg_hba.conf of the server",
+    "28": "check user and password in SIGSTREAM_TIMESCALE_DSN (and sslmode), and pg_hba.conf of the server",
     "53400": "raise what the message names, for the user or the server",
     "3D000": "create the database (`createdb`), or correct its name in SIGSTREAM_TIMESCALE_DSN",
     "42501": "grant the sink's user the role sigstream_writer; to change the schema, run `sigstream "
