@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from app.errors import ConfigurationError
+from app.setting_errors import unreadable, wrong_values
 
 SERVERS_FILE = "servers.json"
 """Written into `data_dir` by `sigstream up`: addresses of the embedded servers, in settings' names."""
@@ -279,9 +280,9 @@ def settings() -> Settings:
     try:
         return _load()
     except ValidationError as error:
-        raise ConfigurationError("; ".join(map(_explain, error.errors()))) from None
+        raise wrong_values(error, SECRETS) from None
     except (SettingsError, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(error) from None
+        raise unreadable(error) from None
 
 
 def _load() -> Settings:
@@ -291,19 +292,3 @@ def _load() -> Settings:
         return found
     running = {k: v for k, v in orjson.loads(file.read_bytes()).items() if getattr(found, k, None) is None}
     return Settings(**{**found.model_dump(exclude_unset=True), **running})
-
-
-def _unreadable(error: Exception) -> ConfigurationError:
-    """A file of settings that can't be read; of its content nothing is said."""
-    why = error.__cause__ or error
-    what = f"{why.strerror}: {why.filename}" if isinstance(why, OSError) else "not UTF-8"
-    where = str(error) if isinstance(error, SettingsError) else "a file with settings can't be read"
-    return ConfigurationError(f"{where} ({what}): look at .env and the files of SIGSTREAM_SECRETS_DIR")
-
-
-def _explain(error: Any) -> str:
-    """What of a setting is wrong, and what it held; not of one that may hold a password."""
-    name = "_".join(str(part) for part in error["loc"][:1])
-    found = repr(error["input"])
-    hidden = name in SECRETS or "@" in found
-    return f"SIGSTREAM_{name.upper()} is {'wrong (not shown)' if hidden else found}: {error['msg']}"

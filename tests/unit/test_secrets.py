@@ -57,6 +57,7 @@ def test_children_get_them_by_their_environment() -> None:
     "dsn",
     [
         f"postgresql://writer:{SECRET}/more@db:5432/signals",
+        f"postgresql://writer:123/{SECRET}@db:5432/signals",
         f"postgresql://writer:{SECRET}?more@db:5432/signals",
         f"postgresql://writer:{SECRET}#more@db:5432/signals",
         f"postgresql://writer:[{SECRET}@db:5432/signals",
