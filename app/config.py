@@ -1,15 +1,24 @@
 """Every setting, read from `SIGSTREAM_*` variables of the environment or a `.env` file."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from app.errors import ConfigurationError
+from app.setting_errors import unreadable, wrong_values
 
 SERVERS_FILE = "servers.json"
 """Written into `data_dir` by `sigstream up`: addresses of the embedded servers, in settings' names."""
@@ -21,15 +30,34 @@ EXAMPLE = """'{"whale": {"tiers_btc": [50, 500]}}'"""
 class Settings(BaseSettings):
     """Settings of all workers and commands; `SIGSTREAM_<FIELD>` in the environment sets a field."""
 
-    model_config = SettingsConfigDict(env_prefix="SIGSTREAM_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SIGSTREAM_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     namespace: str = Field(default="sigstream", pattern=r"^[a-zA-Z0-9_-]{1,80}$")
     """Prefix of topics and consumer groups; one namespace is a whole pipeline of its own."""
     data_dir: Path = Path(".sigstream")
     """Where embedded servers and workers keep their files."""
+    secrets_dir: Path | None = None
+    """A directory with files named like the variables in lower case (`sigstream_timescale_dsn`), as
+    Docker's /run/secrets: what the environment and `.env` don't set is read from there."""
 
     kafka: str | None = None
     """Bootstrap servers `host:port[,host:port]`; unset: the embedded Kafka of `sigstream up`."""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """As the listener at `kafka` has it: TLS with SSL, a login with SASL (docs/security.md)."""
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """How the login is proved; with PLAIN the password itself goes to the broker."""
+    kafka_sasl_username: str | None = None
+    """User of the login, ..."""
+    kafka_sasl_password: SecretStr = SecretStr("")
+    """... and the password."""
+    kafka_ssl_cafile: Path | None = None
+    """PEM file of the CAs that brokers' certificates are checked with; unset: the system's."""
+    kafka_ssl_certfile: Path | None = None
+    """PEM file of this client's certificate, where the listener asks for one, ..."""
+    kafka_ssl_keyfile: Path | None = None
+    """... and of its key, if that is in a file of its own."""
     replication_factor: PositiveInt = 1
     """Of topics that the product creates; 3 in production."""
     signal_partitions: PositiveInt = 8
@@ -51,14 +79,16 @@ class Settings(BaseSettings):
     sink_retry_cap_s: PositiveFloat = 30.0
     """Longest pause between two tries at a server that is down: 1, 2, 4 ... up to this."""
 
-    timescale_dsn: str | None = None
+    timescale_dsn: SecretStr | None = None
     """`postgresql://user:password@host:port/database`; unset: the embedded PostgreSQL of `sigstream up`."""
     timescale_batch_threshold: PositiveInt = 1000
     """Rows from which a batch goes by COPY and merge; below, by `unnest`."""
-    bigquery_project: str | None = None
+    bigquery_project: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.:-]{0,90}$")
     """Google Cloud project; unset: the embedded emulator of `sigstream up`."""
-    bigquery_dataset: str = "intel"
-    bigquery_table: str = "signals"
+    bigquery_dataset: str = Field(default="intel", pattern=r"^[A-Za-z0-9_]{1,1024}$")
+    """Letters, digits and underscores, as BigQuery has it; made where it is missing."""
+    bigquery_table: str = Field(default="signals", pattern=r"^[A-Za-z0-9_-]{1,1000}$")
+    """Letters, digits, underscores and dashes; the view is named after it."""
     bigquery_rest: str | None = None
     """`http://host:port` of a BigQuery emulator's REST API; unset: Google's."""
     bigquery_grpc: str | None = None
@@ -96,7 +126,7 @@ class Settings(BaseSettings):
     """Files that say who owns an address (`pools-v2.json`, TagPacks in YAML, CSV), comma separated; beside
     the built-in ones."""
 
-    core_url: str = "http://127.0.0.1:8332"
+    core_url: str = Field(default="http://127.0.0.1:8332", repr=False)
     """JSON-RPC of a Bitcoin Core node, without user and password."""
     core_cookie_file: Path = Path("~/.bitcoin/.cookie")
     """The file with the login that the node makes at each start; used unless `core_user` is set."""
@@ -115,11 +145,48 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, the environment, `.env`, and the files of `secrets_dir`, which one of these names."""
+        given = (init_settings, env_settings, dotenv_settings)
+        named = next((found for source in given if (found := source().get("secrets_dir"))), None)
+        if named is None:
+            return given
+        if not Path(named).is_dir():
+            raise ConfigurationError(
+                f"SIGSTREAM_SECRETS_DIR is {str(named)!r}: no such directory; make it, or unset the variable"
+            )
+        return *given, SecretsSettingsSource(settings_cls, named)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, which takes an update as it is; here secrets stay secrets."""
+        found = {key: _hidden(value) if key in SECRETS else value for key, value in (update or {}).items()}
+        return super().model_copy(update=found, deep=deep)
+
     @field_validator("sinks", "processors", "labels", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("kafka")
+    @classmethod
+    def _without_login(cls, value: str | None) -> str | None:
+        """Addresses are shown in messages."""
+        if value and "@" in value:
+            raise PydanticCustomError(
+                "login",
+                "it holds a user or a password: put them into SIGSTREAM_KAFKA_SASL_USERNAME and "
+                "SIGSTREAM_KAFKA_SASL_PASSWORD",
+            )
         return value
 
     @field_validator("processor_params", mode="before")
@@ -170,6 +237,21 @@ class Settings(BaseSettings):
         )
 
 
+SECRETS = frozenset(
+    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+)
+"""Fields whose values no message shows."""
+
+
+def _hidden(value: Any) -> Any:
+    return SecretStr(value) if isinstance(value, str) else value
+
+
+def plain(value: Any) -> Any:
+    """What a setting holds, out of its wrapping where it is a secret."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 def _no_object(what: str) -> PydanticCustomError:
     return PydanticCustomError(
         "json_object", "{what}: write an object by processor, {example}", {"what": what, "example": EXAMPLE}
@@ -183,8 +265,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
+    value = plain(value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
@@ -199,7 +280,9 @@ def settings() -> Settings:
     try:
         return _load()
     except ValidationError as error:
-        raise ConfigurationError("; ".join(map(_explain, error.errors()))) from None
+        raise wrong_values(error, SECRETS) from None
+    except (SettingsError, OSError, UnicodeDecodeError) as error:
+        raise unreadable(error) from None
 
 
 def _load() -> Settings:
@@ -209,8 +292,3 @@ def _load() -> Settings:
         return found
     running = {k: v for k, v in orjson.loads(file.read_bytes()).items() if getattr(found, k, None) is None}
     return Settings(**{**found.model_dump(exclude_unset=True), **running})
-
-
-def _explain(error: Any) -> str:
-    name = "_".join(str(part) for part in error["loc"][:1]).upper()
-    return f"SIGSTREAM_{name} is {error['input']!r}: {error['msg']}"

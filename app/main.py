@@ -195,6 +195,14 @@ def ingest_etl(
 
 
 @app.command()
+def migrate() -> None:
+    """Bring the schema of PostgreSQL up to date, as its owner; for sinks whose user may not."""
+    from app.cli.migrate import run_migrate
+
+    run_migrate(settings())
+
+
+@app.command()
 def status(as_json: AsJson = False) -> None:
     """Topics, consumer groups and their lag, and what each sink still owes."""
     from app.cli.status import show_status

@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from app.cli.worker import AGENTS, command_of
-from app.config import SERVERS_FILE, Settings, variables
+from app.config import SERVERS_FILE, Settings, plain, variables
 from app.embedded.bigquery import BigQuery
 from app.embedded.directory_lock import DirectoryLock
 from app.embedded.kafka import Kafka
@@ -265,7 +265,7 @@ def _without_leftovers(settings: Settings, file: Path) -> Settings:
         leftovers = orjson.loads(file.read_bytes())
     except FileNotFoundError:
         return settings
-    same = {key: None for key, value in leftovers.items() if getattr(settings, key) == value}
+    same = {key: None for key, value in leftovers.items() if plain(getattr(settings, key)) == value}
     return settings.model_copy(update=same)
 
 

@@ -19,7 +19,7 @@ def run(connection: Connection) -> None:
 
 async def run_from_the_command_line() -> None:
     """Migrate the database of SIGSTREAM_TIMESCALE_DSN. Raises ConfigurationError without one."""
-    async with engine(TimescaleConfig.of(settings()).dsn).begin() as connection:
+    async with engine(TimescaleConfig.of(settings()).dsn.get_secret_value()).begin() as connection:
         await connection.run_sync(run)
 
 

@@ -10,6 +10,7 @@ import sys
 
 from app.config import Settings
 from app.errors import ConfigurationError
+from app.kafka_client import client_options
 from app.observe.metrics import check_port
 from app.processors.registry import enabled_processors
 
@@ -46,10 +47,10 @@ def _sink(name: str | None) -> list[str]:
 def become(command: list[str], settings: Settings) -> None:
     """Replace this process by `command`; never returns.
 
-    Raises ConfigurationError without a Kafka, with processors that can't be made, or with a port for metrics
-    that is taken: a worker would say so with a traceback of Faust.
+    Raises ConfigurationError without a Kafka, with a login or TLS that is half set, with processors that
+    can't be made, or with a port for metrics that is taken: Faust would show a traceback.
     """
-    settings.need_kafka()
+    client_options(settings)
     check_port(settings)
     if "topologies.blocks" in command:
         enabled_processors(settings)

@@ -6,16 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    KafkaConnectionError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-)
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from app.config import Settings
 from app.dlq.marks import ENCODER, TOPIC, Mark, State
-from app.errors import ContractError, DeliveryFailed, Transient
+from app.errors import ContractError, DeliveryFailed
+from app.kafka_client import client_options
+from app.kafka_diagnosis import connecting
 from app.model.receipt import Origin
 from app.query.dead_letters import Letter
 from app.streaming.record import Headers, make_headers
@@ -69,7 +66,7 @@ async def open_sender(settings: Settings) -> AsyncIterator[Sender]:
     """A sender; topics that are missing are made. Raises Transient without a broker."""
     await ensure_topics(settings, pipeline_topics(settings))
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.need_kafka(),
+        **client_options(settings),
         client_id="sigstream-dlq",
         acks="all",
         enable_idempotence=True,
@@ -77,9 +74,8 @@ async def open_sender(settings: Settings) -> AsyncIterator[Sender]:
         max_request_size=NO_LIMIT_BYTES,
     )
     try:
-        await producer.start()
-        yield Sender(settings, producer)
-    except KafkaConnectionError as error:
-        raise Transient(f"Kafka at {settings.kafka} does not answer: {error}") from error
+        async with connecting(settings):
+            await producer.start()
+            yield Sender(settings, producer)
     finally:
         await producer.stop()

@@ -6,6 +6,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -63,7 +64,7 @@ class Kafka(Server):
     """A broker at `bootstrap`; `options` are broker settings that override the ones above."""
 
     name = "kafka"
-    port_names = ("kafka", "controller")
+    port_names: ClassVar[tuple[str, ...]] = ("kafka", "controller")
 
     def __init__(self, directory: Path, options: Mapping[str, str] | None = None) -> None:
         super().__init__(directory)
@@ -108,6 +109,7 @@ class Kafka(Server):
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         arguments = ["format", "--cluster-id", f"s{cluster[1:]}", "--config", str(self._properties)]
+        arguments += self._format_options()
         done = subprocess.run(  # noqa: S603 - the command is ours
             [*self._java("kafka.tools.StorageTool"), *arguments, "--ignore-formatted"],
             capture_output=True,
@@ -120,6 +122,14 @@ class Kafka(Server):
                 f"{done.stdout[-2000:]}{done.stderr[-4000:]}"
             )
 
+    def _format_options(self) -> list[str]:
+        """More of `kafka-storage format`: users that log in by SCRAM."""
+        return []
+
+    def _client_options(self) -> dict[str, Any]:
+        """How to ask whether it answers."""
+        return {"bootstrap_servers": self.bootstrap}
+
     def _command(self) -> list[str]:
         return [*self._java("kafka.Kafka"), str(self._properties)]
 
@@ -129,7 +139,7 @@ class Kafka(Server):
         return [str(_java()), *JVM, f"-Dlog4j2.configurationFile={log4j}", "-cp", jars, main_class]
 
     def _answers(self) -> bool:
-        return listens(self.ports["kafka"]) and wait_for(_serves_groups(self.bootstrap))
+        return listens(self.ports["kafka"]) and wait_for(_serves_groups(self._client_options()))
 
 
 def _java() -> Path:
@@ -143,9 +153,9 @@ def _java() -> Path:
     return Path(found.origin).parent / "java-runtime" / "bin" / "java"
 
 
-async def _serves_groups(bootstrap: str) -> bool:
+async def _serves_groups(options: dict[str, Any]) -> bool:
     """Asking for a group's coordinator also has a new broker make its offsets topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=5000)
     try:
         await admin.start()
         await admin.find_coordinator("sigstream-probe")

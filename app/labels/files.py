@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from app.labels.tagpack_file import read_tagpack
 
 FORMATS = {".csv": "csv", ".json": "pools", ".yaml": "tagpack", ".yml": "tagpack"}
 """Ending -> format."""
+
+MAX_BYTES = 512_000_000
+"""Some five million rows of CSV; they are all held in memory."""
+MAX_YAML_BYTES = 64_000_000
+"""YAML takes twenty times its size while it is read."""
 
 
 @dataclass(slots=True)
@@ -32,6 +38,7 @@ class LabelFile:
         """What it says. Raises ConfigurationError with the line or entry that is wrong."""
         self.claims = 0
         self.skipped.clear()
+        _check_size(self.path, MAX_YAML_BYTES if self.format == "tagpack" else MAX_BYTES)
         for claim in self._claims():
             self.claims += 1
             yield claim
@@ -58,6 +65,13 @@ def load_labels(paths: Sequence[Path]) -> Loaded:
     found = tuple(label_file(path) for path in paths)
     merged = merge(builtin_claims(), *(file.read() for file in found))
     return Loaded(merged.labels, merged.conflicts, found)
+
+
+def _check_size(path: Path, most: int) -> None:
+    """Before anything of it is read; a file that is not there is its reader's to report."""
+    with suppress(OSError):
+        if (size := path.stat().st_size) > most:
+            raise ConfigurationError(f"{path} has {size:,} bytes, more than {most:,}: divide it into several")
 
 
 def label_file(path: Path) -> LabelFile:

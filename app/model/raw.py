@@ -6,7 +6,7 @@ import msgspec
 
 from app.errors import ContractError
 from app.model.keys import canonical_symbol, canonical_ts, identifier
-from app.model.signal import MAX_NAMES, RAW_DECODER, RawRecord, Signal, SignalBatch
+from app.model.signal import MAX_NAMES, RAW_DECODER, CorrelationId, RawRecord, Signal, SignalBatch
 from app.model.wire import decode
 
 WHAT = "signal batch"
@@ -20,7 +20,7 @@ class _Envelope(msgspec.Struct):
     symbol: str
     ts: str
     signals: list[msgspec.Raw]
-    correlation_id: str | None = None
+    correlation_id: CorrelationId | None = None
 
 
 class _Name(msgspec.Struct):

@@ -15,6 +15,11 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
+Text = Annotated[str, msgspec.Meta(max_length=1024)]
+CorrelationId = Annotated[str, msgspec.Meta(max_length=256)]
+"""Longer ones would not fit the header of the same name."""
+
+
 class Signal(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One named value. Identity is the batch's `(provider, symbol, ts)` and `name`."""
 
@@ -22,10 +27,10 @@ class Signal(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     value: float | None = None
     """None only where the producer sent null: JSON has no NaN, and dedupe refuses it."""
     score: float | None = None
-    signal_type: str | None = None
+    signal_type: Text | None = None
     """mempool, exchange, miner, whale, treasury, predictive, or any other."""
     block_height: Version | None = None
-    block_hash: str | None = None
+    block_hash: Text | None = None
     block_time: Time | None = None
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -35,14 +40,14 @@ class Signal(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Larger wins; default: see `keys.version_of`. Always set behind dedupe."""
     created_at: Time | None = None
     first_seen_at: Time | None = None
-    signal_id: str | None = None
+    signal_id: Text | None = None
     """Ignored when read: it follows from the key."""
-    correlation_id: str | None = None
+    correlation_id: CorrelationId | None = None
     retracted_at: Time | None = None
     """Set: the signal is taken back."""
-    canonical_key: str | None = None
+    canonical_key: Text | None = None
     """Case-sensitive name of the instrument, where `symbol` loses something."""
-    outcome: str | None = None
+    outcome: Text | None = None
     digest: int | None = None
     """What `app.dedupe.digest_of` makes of the content; written by dedupe, ignored on `signals.raw`."""
 
@@ -58,7 +63,7 @@ class SignalBatch(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     symbol: str
     ts: str
     signals: list[Signal]
-    correlation_id: str | None = None
+    correlation_id: CorrelationId | None = None
 
 
 class RawRecord(Signal, kw_only=True, omit_defaults=True, gc=False):

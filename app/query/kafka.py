@@ -18,6 +18,8 @@ from aiokafka.errors import (
 
 from app.config import Settings
 from app.errors import Transient
+from app.kafka_client import client_options
+from app.kafka_diagnosis import connecting
 from app.streaming.record import Record, of_aiokafka
 
 READ_TIMEOUT_S = 15.0
@@ -29,10 +31,11 @@ PASSING = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoord
 @asynccontextmanager
 async def open_reader(settings: Settings) -> AsyncIterator["Reader"]:
     """A reader. Raises Transient when Kafka does not answer, here or within the context."""
-    address: dict[str, str] = {"bootstrap_servers": settings.need_kafka(), "client_id": "sigstream-query"}
+    address = {**client_options(settings), "client_id": "sigstream-query"}
     admin = AIOKafkaAdminClient(**address)
     try:
-        await admin.start()
+        async with connecting(settings):
+            await admin.start()
         async with _consumer(address) as consumer:
             yield Reader(address, admin, consumer)
     except KafkaError as error:
@@ -42,7 +45,7 @@ async def open_reader(settings: Settings) -> AsyncIterator["Reader"]:
 
 
 @asynccontextmanager
-async def _consumer(address: dict[str, str]) -> AsyncIterator[AIOKafkaConsumer]:
+async def _consumer(address: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(**address, enable_auto_commit=False)
     try:
         await consumer.start()
@@ -63,7 +66,7 @@ class Reader:
     """Records, offsets and groups."""
 
     def __init__(
-        self, address: dict[str, str], admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer
+        self, address: dict[str, Any], admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer
     ) -> None:
         self._address = address
         self._admin = admin

@@ -62,7 +62,7 @@ def _timescale(settings: Settings) -> Store:
     from app.sinks.timescale import TimescaleConfig
     from app.sinks.timescale.errors import translated
 
-    dsn = TimescaleConfig.of(settings).dsn
+    dsn = TimescaleConfig.of(settings).dsn.get_secret_value()
 
     async def query(sql: str, arguments: Arguments) -> list[Row]:
         with translated("PostgreSQL"):

@@ -1,6 +1,6 @@
 """What a sink's consumer group remembers of a partition: the offset, and what is saved beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,10 +43,13 @@ class Owned:
 
 
 async def read_committed(
-    bootstrap: str, group: str, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    options: Mapping[str, Any],
+    group: str,
+    consumer: AIOKafkaConsumer,
+    partitions: Sequence[TopicPartition],
 ) -> dict[TopicPartition, Owned]:
     """Where the group stands. Without a commit: at the beginning. Raises Transient."""
-    found = await committed_offsets(bootstrap, group, partitions)
+    found = await committed_offsets(options, group, partitions)
     try:
         beginning = await consumer.beginning_offsets(list(partitions))
     except KafkaError as error:

@@ -11,6 +11,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 
 from app.config import Settings
 from app.errors import ContractError, Fenced, Transient
+from app.kafka_client import client_options
 from app.model.signal import BATCH_DECODER
 from app.model.wire import decode
 from app.observe import metrics
@@ -21,8 +22,9 @@ from app.sinks.receipts import ENCODER, receipt_for, rejection
 from app.streaming.dead_letters import dead_letter
 from app.streaming.garbage import keep_what_is_there
 from app.streaming.record import ORIGIN_OFFSET, Record, make_headers, of_aiokafka
+from app.streaming.sizes import check_sizes
 from app.streaming.slot import Slot
-from app.streaming.topics import DEAD_LETTER_BYTES, FETCH_BYTES, ensure_topics, pipeline_topics
+from app.streaming.topics import DEAD_LETTER_BYTES, FETCH_BYTES, SIGNAL_BYTES, ensure_topics, pipeline_topics
 
 log = structlog.get_logger()
 
@@ -98,9 +100,9 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._sink.close()
 
     def _clients(self) -> tuple[AIOKafkaConsumer, AIOKafkaProducer]:
-        servers = self._config.need_kafka()
+        options = client_options(self._config)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
+            **options,
             group_id=self._group,
             group_instance_id=self._slot.instance_id,
             client_id=self._slot.instance_id,
@@ -111,7 +113,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             max_partition_fetch_bytes=FETCH_BYTES,
         )
         producer = AIOKafkaProducer(
-            bootstrap_servers=servers,
+            **options,
             client_id=self._slot.instance_id,
             enable_idempotence=True,
             acks="all",
@@ -157,10 +159,10 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Owned]:
         """aiokafka logs what a listener raises and goes on, so this one tries until Kafka answers."""
-        servers = self._config.need_kafka()
+        options = client_options(self._config)
         for pause in pauses(self._config.sink_retry_cap_s):
             try:
-                return await read_committed(servers, self._group, self._consumer, partitions)
+                return await read_committed(options, self._group, self._consumer, partitions)
             except Transient as error:
                 log.warning("offsets unknown", sink=self._sink.name, reason=str(error), next_try_s=pause)
                 await asyncio.sleep(pause)
@@ -196,6 +198,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
                 return Entry(record, origin, None)
             mine.seen_origin = origin
         try:
+            check_sizes(record, SIGNAL_BYTES)
             batch = decode(BATCH_DECODER, record.value, "signal batch")
             _check(batch.signals)
         except ContractError as error:

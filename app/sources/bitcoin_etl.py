@@ -15,6 +15,7 @@ from app.errors import ConfigurationError, ContractError
 from app.model.block import Hash, Height, Sat, Txid, Weight, btc
 from app.model.wire import decode
 from app.sources.trim import Input, Output, Script, Spent, Transaction, TrimmedBlock
+from app.streaming.topics import BLOCK_BYTES
 
 T = TypeVar("T")
 
@@ -114,7 +115,9 @@ class _Groups:
 def _lines(path: Path) -> Iterator[Line]:
     try:
         with path.open("rb") as file:
-            for number, text in enumerate(file, 1):
+            for number, text in enumerate(iter(lambda: file.readline(BLOCK_BYTES + 1), b""), 1):
+                if len(text) > BLOCK_BYTES:
+                    raise ContractError(f"{path} line {number} is over {BLOCK_BYTES:,} bytes: export it anew")
                 if text.strip():
                     yield Line(f"{path} line {number}", text)
     except OSError as error:

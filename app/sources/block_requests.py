@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from app.config import Settings
 from app.errors import ContractError, DeliveryFailed, SigstreamError, Transient
+from app.kafka_client import client_options
 from app.model.block_request import BLOCK_REQUEST_DECODER, BlockRequest
 from app.model.wire import decode
 from app.sources.feed import Feed
@@ -21,7 +22,7 @@ async def hear_requests(settings: Settings) -> AsyncGenerator[AIOKafkaConsumer, 
     """A consumer of all requests made from now on, without a group. Raises Transient without Kafka."""
     tp = TopicPartition(settings.topic("block-requests"), 0)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.need_kafka(), client_id="sigstream-requests", enable_auto_commit=False
+        **client_options(settings), client_id="sigstream-requests", enable_auto_commit=False
     )
     try:
         await consumer.start()

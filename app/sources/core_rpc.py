@@ -11,6 +11,7 @@ import orjson
 from app.config import Settings
 from app.errors import ConfigurationError, Terminal, Transient
 from app.sources.address import checked_url
+from app.sources.answers import MAX_CORE_BYTES, read_limited
 from app.sources.core_errors import RpcError, of_error, of_status, unreachable
 from app.sources.patience import tries
 
@@ -83,19 +84,25 @@ class CoreRpc:
         return tries(self._settings.source_retry_s, wait_initial_s=0.1, wait_max_s=5.0)
 
     async def _post(self, method: str, request: Any, decoder: msgspec.json.Decoder[Any]) -> Any:
+        status, body = await self._ask(request)
         try:
-            response = await self._http.post(self.url, content=orjson.dumps(request), auth=self._login())
-        except httpx.TransportError as error:
-            raise unreachable(self.url, error) from None
-        try:
-            return decoder.decode(response.content)
+            return decoder.decode(body)
         except msgspec.MsgspecError as error:
-            if response.status_code != httpx.codes.OK:
-                raise of_status(response.status_code, response.text, self.url, self._login_kind()) from None
+            if status != httpx.codes.OK:
+                text = body[:200].decode(errors="replace")
+                raise of_status(status, text, self.url, self._login_kind()) from None
             raise Terminal(
                 f"{self.url} answers {method} not as Bitcoin Core does ({error}); it starts "
-                f"with {response.content[:60]!r}: check SIGSTREAM_CORE_URL, and the node's version"
+                f"with {body[:60]!r}: check SIGSTREAM_CORE_URL, and the node's version"
             ) from None
+
+    async def _ask(self, request: Any) -> tuple[int, bytes]:
+        content, login = orjson.dumps(request), self._login()
+        try:
+            async with self._http.stream("POST", self.url, content=content, auth=login) as response:
+                return response.status_code, await read_limited(response, MAX_CORE_BYTES, self.url)
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error) from None
 
     def _login(self) -> tuple[str, str]:
         """Read anew for each request: a node writes a new cookie at each start."""

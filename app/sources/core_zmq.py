@@ -8,6 +8,10 @@ import zmq.asyncio
 from app.errors import ConfigurationError
 
 TOPIC = b"hashblock"
+MAX_MESSAGE_BYTES = 1_000
+"""A hash has 32. ZMQ ends the connection to a publisher that sends more, for good: hence `SILENCE_S`."""
+SILENCE_S = 3600.0
+"""After so long without a message the connection is made anew."""
 
 
 async def wake_on_blocks(endpoint: str, wake: asyncio.Event) -> None:
@@ -21,10 +25,15 @@ async def wake_on_blocks(endpoint: str, wake: asyncio.Event) -> None:
     try:
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         _connect(socket, endpoint)
         while True:
-            await socket.recv_multipart()
-            wake.set()
+            if await socket.poll(SILENCE_S * 1000):
+                await socket.recv_multipart()
+                wake.set()
+            else:
+                socket.disconnect(endpoint)
+                _connect(socket, endpoint)
     finally:
         socket.close(linger=0)
         context.term()

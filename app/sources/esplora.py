@@ -13,6 +13,7 @@ from app.errors import NodeRefused, Terminal, Transient
 from app.model.block import BlockHeader
 from app.model.wire import decode
 from app.sources.address import checked_url
+from app.sources.answers import MAX_ESPLORA_BYTES, read_limited
 from app.sources.core_errors import HTTP_NOT_FOUND, too_high
 from app.sources.esplora_block import EsploraBlock, EsploraTx, block_of
 from app.sources.node import Tip
@@ -111,14 +112,15 @@ class Esplora:
 
     async def _once(self, path: str) -> bytes:
         try:
-            response = await self._http.get(self.url + path)
+            async with self._http.stream("GET", self.url + path) as response:
+                content = await read_limited(response, MAX_ESPLORA_BYTES, f"{self.url}{path}")
         except httpx.TransportError as error:
             raise Transient(
                 f"no Esplora server answers at {self.url} ({type(error).__name__}: {error}): check --url"
             ) from None
-        status, body = response.status_code, response.text[:80].strip()
+        status, body = response.status_code, content[:80].decode(errors="replace").strip()
         if status == httpx.codes.OK:
-            return response.content
+            return content
         if status == TOO_MANY_REQUESTS:
             raise Transient(f"{self.url} limits requests (429: {body}): lower --rate, or ask an own server")
         if status >= 500:

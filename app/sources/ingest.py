@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
 from app.config import Settings
-from app.errors import ContractError, DeliveryFailed, SigstreamError, Transient
+from app.errors import ContractError, DeliveryFailed, SigstreamError
+from app.kafka_client import client_options
+from app.kafka_diagnosis import connecting
 from app.model.block import BLOCK_DECODER
 from app.model.keys import canonical_symbol, write_ts
 from app.model.wire import decode
@@ -114,7 +116,7 @@ class BlockProducer:
         """Create topics that are missing, and connect. Raises Transient without a broker."""
         await ensure_topics(self._settings, pipeline_topics(self._settings))
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.need_kafka(),
+            **client_options(self._settings),
             client_id="sigstream-ingest",
             acks="all",
             enable_idempotence=True,
@@ -122,10 +124,11 @@ class BlockProducer:
             max_request_size=BLOCK_BYTES + RECORD_OVERHEAD_BYTES,
         )
         try:
-            await self._producer.start()
-        except KafkaConnectionError as error:
+            async with connecting(self._settings):
+                await self._producer.start()
+        except SigstreamError:
             await self._producer.stop()
-            raise Transient(f"Kafka at {self._settings.kafka} does not answer: {error}") from error
+            raise
         return self
 
     async def __aexit__(

@@ -1,17 +1,19 @@
 """The Faust app of a topology module: safe delivery, guarded agents, its own data directory."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
 import structlog
 from faust.app.base import BootStrategy
 
 from app.config import Settings, settings
-from app.errors import DeliveryFailed, StateFailed
+from app.errors import DeliveryFailed, SigstreamError, StateFailed
+from app.kafka_client import security_options
 from app.model.receipt import Origin
 from app.observe import metrics
 from app.observe.logging import configure_logging, library_config
@@ -23,6 +25,7 @@ from app.streaming.garbage import keep_what_is_there
 from app.streaming.membership import Membership
 from app.streaming.record import HANDLING, Headers, Record, of_faust
 from app.streaming.recovery import BulkTables
+from app.streaming.sizes import check_sizes
 from app.streaming.slot import claim
 from app.streaming.topics import (
     BLOCK_BYTES,
@@ -148,6 +151,7 @@ class SafeApp(faust.App):
         try:
             if stops >= MOST - 1:
                 raise DeliveryFailed(f"the worker stopped {stops} times at this record; see its log")
+            check_sizes(record, LIMITS.get(record.topic.rpartition(".")[2], SIGNAL_BYTES))
             await handler(event, record)
             if self.attempts.near(record.origin):
                 await self.delivery.settle()
@@ -199,7 +203,10 @@ class SafeApp(faust.App):
     async def on_first_start(self) -> None:
         """Topics first: Faust would make them with its own settings."""
         wanted = [changelog(self.settings, self.stage, name, n) for name, n in self._changelogs]
-        await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
+        try:
+            await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
+        except SigstreamError as error:
+            refuse_to_start(error)
         await super().on_first_start()
         self.membership.end_when_resumed()
         metrics.serve(self.settings)
@@ -208,7 +215,7 @@ class SafeApp(faust.App):
 
 SESSION_S = 8.0
 """How long Kafka waits for a sign of life before it gives a worker's partitions to another one."""
-LIMITS = {"block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
+LIMITS = {"blocks": BLOCK_BYTES, "block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
 
 
 def create_app(stage: str, config: Settings | None = None) -> SafeApp:
@@ -231,10 +238,31 @@ def _before_configured(app: SafeApp, *_: Any, **__: Any) -> None:
 def _configured(app: SafeApp, _sender: Any, conf: Any, **__: Any) -> None:
     servers = app.settings.need_kafka().split(",")
     conf.broker = ";".join(f"kafka://{server.strip()}" for server in servers)
+    conf.broker_credentials = _credentials(app.settings)
     conf.Worker = _PlainWorker
     conf.logging_config = library_config(app.settings, app.stage)
     conf.datadir = app.slot.directory
     conf.consumer_group_instance_id = app.slot.instance_id
+
+
+def refuse_to_start(error: SigstreamError) -> NoReturn:
+    """One line and exit code 1, before anything was read; Faust would show a traceback."""
+    log.critical("worker stops", error=type(error).__name__, reason=str(error))
+    os._exit(1)
+
+
+def _credentials(config: Settings) -> Any:
+    """Of `client_options`, as Faust takes them."""
+    found = security_options(config)
+    context = found.get("ssl_context")
+    if "sasl_mechanism" in found:
+        return faust.SASLCredentials(
+            username=found["sasl_plain_username"],
+            password=found["sasl_plain_password"],
+            mechanism=found["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
 
 
 def _options(config: Settings) -> dict[str, Any]:

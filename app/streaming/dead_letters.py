@@ -9,15 +9,15 @@ import orjson
 from app.errors import SigstreamError
 from app.observe import metrics
 from app.streaming.record import CORRELATION_ID, REPLAY_ATTEMPTS, Headers, Record, make_headers
+from app.streaming.sizes import MAX_HEADERS_BYTES, MAX_KEY_BYTES
 
 MAX_VALUE_BYTES = 32_000_000
 MAX_REASON_CHARS = 4_000
-MAX_HEADERS_BYTES = 64_000
-"""Names and values of all original headers together."""
 ORIGINAL = "original-"
 """Before the names of the original's headers; a letter has headers of its own beside them."""
 LEFT_AT_ORIGIN = "left-at-origin"
-"""Header: `value`, `headers` or both are too large for the letter, and only at the original's offset."""
+"""Header: which of `value`, `headers` and `key` are too large for the letter, and whole only at the
+original's offset."""
 
 
 def dead_letter(
@@ -31,12 +31,13 @@ def dead_letter(
     metrics.dead_letters.labels(stage, type(error).__name__).inc()
     value, left = _value(record)
     originals, left_too = _originals(record)
+    left_too += ["key"] if _key(record) != record.key else []
     headers = make_headers(record.correlation_id, **_facts(record, stage, error, attempts))
     if count := record.header_int(REPLAY_ATTEMPTS):
         headers.append((REPLAY_ATTEMPTS, str(count).encode()))
     if left + left_too:
         headers.append((LEFT_AT_ORIGIN, ",".join(left + left_too).encode()))
-    return record.key, value, [*headers, *originals]
+    return _key(record), value, [*headers, *originals]
 
 
 def original_headers(letter: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -44,6 +45,10 @@ def original_headers(letter: Mapping[str, bytes]) -> dict[str, bytes]:
     own = (CORRELATION_ID, REPLAY_ATTEMPTS)
     kept = {name.removeprefix(ORIGINAL): value for name, value in letter.items() if name.startswith(ORIGINAL)}
     return {**{name: letter[name] for name in own if name in letter}, **kept}
+
+
+def _key(record: Record) -> bytes | None:
+    return record.key[:MAX_KEY_BYTES] if record.key else record.key
 
 
 def _value(record: Record) -> tuple[bytes | None, list[str]]:

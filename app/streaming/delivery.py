@@ -18,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
 from app.errors import DeliveryFailed, StateFailed, Transient
+from app.kafka_client import client_options
 from app.model.receipt import Origin
 from app.streaming.offsets import committed_offsets
 from app.streaming.record import HANDLING
@@ -142,7 +143,7 @@ class SafeConsumer(driver.Consumer):
         """Asked again: aiokafka takes a coordinator that is still loading for a group without commits."""
         conf = self.app.conf
         try:
-            found = await committed_offsets(self.app.settings.need_kafka(), conf.id, partitions)
+            found = await committed_offsets(client_options(self.app.settings), conf.id, partitions)
         except Transient as error:
             log.warning("offsets unknown", reason=str(error))
             await asyncio.sleep(0.5)

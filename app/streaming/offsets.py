@@ -1,6 +1,7 @@
 """What a consumer group has committed, read so that "nothing" means nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,15 +12,15 @@ from app.errors import Transient
 
 
 async def committed_offsets(
-    bootstrap: str, group: str, partitions: Sequence[TopicPartition]
+    options: Mapping[str, Any], group: str, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:
-    """Offset (-1: none) and metadata of each partition. Raises Transient.
+    """Offset (-1: none) and metadata of each partition; `options` as of `client_options`. Raises Transient.
 
     By the admin client, as a consumer drops the metadata. A broker answers for every partition it is
     asked for; aiokafka 0.14.0 overlooks the error of a coordinator that is loading or has moved, whose
     answer is empty, and a group would seem to have no commits.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id=f"{group}-offsets")
+    admin = AIOKafkaAdminClient(**options, client_id=f"{group}-offsets")
     try:
         await admin.start()
         found = await admin.list_consumer_group_offsets(group, partitions=list(partitions))

@@ -26,6 +26,8 @@ REPLAY_ATTEMPTS = "replay-attempts"
 """How often what a record holds was sent again from the dead letters."""
 DEFAULT_CHAIN = "BTC"
 
+MAX_CORRELATION_CHARS = 256
+"""It goes into headers, rows and lines of logs; what is longer is refused, and cut wherever it is shown."""
 MAX_DIGITS = 18
 """Of numbers in headers: 64 bits; Python refuses to read some thousand digits."""
 MOST_DIGITS = 15
@@ -59,7 +61,7 @@ class Record:
     def correlation_id(self) -> str | None:
         """Id that follows a block or a foreign signal through every stage."""
         found = self.headers.get(CORRELATION_ID)
-        return found.decode(errors="replace") if found else None
+        return found[:MAX_CORRELATION_CHARS].decode(errors="replace") if found else None
 
     @property
     def appended_at(self) -> datetime:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from app.config import Settings
 from app.errors import ConfigurationError, Terminal, Transient
+from app.kafka_client import client_options
+from app.kafka_diagnosis import connecting
 
 log = structlog.get_logger()
 
@@ -75,18 +77,12 @@ def changelog(settings: Settings, stage: str, table: str, partitions: int) -> To
 
 
 async def ensure_topics(settings: Settings, topics: Sequence[Topic]) -> None:
-    """Create what is missing. Raises Transient without a broker, ConfigurationError when a topic has
-    another number of partitions than the settings say."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.need_kafka(), client_id="sigstream-topics")
+    """Create what is missing. Raises Transient without a broker, ConfigurationError when it refuses us, or
+    a topic has another number of partitions than the settings say."""
+    admin = AIOKafkaAdminClient(**client_options(settings), client_id="sigstream-topics")
     try:
-        await admin.start()
-    except KafkaConnectionError as error:
-        await admin.close()
-        raise Transient(
-            f"Kafka at {settings.need_kafka()} does not answer ({error}): check SIGSTREAM_KAFKA, "
-            "or start `sigstream up`"
-        ) from error
-    try:
+        async with connecting(settings):
+            await admin.start()
         existing = {d["topic"]: d for d in await admin.describe_topics([t.name for t in topics])}
         missing = [t for t in topics if existing.get(t.name, {}).get("error_code", 3) != 0]
         await _create(admin, missing, settings.replication_factor)

@@ -12,6 +12,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from app.config import Settings
+from app.kafka_client import client_options
 from app.streaming.record import ORIGIN_OFFSET, Record, of_aiokafka
 from app.streaming.topics import ensure_topics, pipeline_topics
 
@@ -142,17 +143,15 @@ def without_repeats(records: list[Record]) -> list[Record]:
 async def probe(settings: Settings) -> AsyncIterator[Probe]:
     """With the pipeline's topics made."""
     await ensure_topics(settings, pipeline_topics(settings))
-    servers = settings.need_kafka()
+    options = client_options(settings)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        **options,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=33_000_000,
     )
-    producer = AIOKafkaProducer(
-        bootstrap_servers=servers, acks="all", linger_ms=5, max_request_size=41_000_000
-    )
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    producer = AIOKafkaProducer(**options, acks="all", linger_ms=5, max_request_size=41_000_000)
+    admin = AIOKafkaAdminClient(**options)
     await consumer.start()
     await producer.start()
     await admin.start()
@@ -193,7 +192,7 @@ async def tape(settings: Settings, *topics: str) -> AsyncIterator[Tape]:
     names = [settings.topic(topic) for topic in topics]
     assigned = [TopicPartition(name, number) for name in names for number in range(partitions[name])]
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.need_kafka(),
+        **client_options(settings),
         enable_auto_commit=False,
         max_partition_fetch_bytes=33_000_000,
     )

@@ -215,3 +215,23 @@ async def _run(dsn: str, query: str) -> object:
         return await connection.fetchval(query)
     finally:
         await connection.close()
+
+
+async def test_a_writer_may_write_into_chunks_old_and_new_and_may_not_delete(
+    connection: asyncpg.Connection,
+) -> None:
+    """What is granted on the hypertable holds for its chunks, compressed ones included."""
+    upsert = """INSERT INTO signals (provider, symbol, ts, name, value)
+                VALUES ('w', 'S', $1::timestamptz, 'n', 1)
+                ON CONFLICT (provider, symbol, ts, name) DO UPDATE SET value = signals.value + 1"""
+    old, new = START, START + timedelta(days=70)
+    await connection.execute(upsert, old)
+    await connection.execute("SELECT compress_chunk(c) FROM show_chunks('signals') c")
+    await connection.execute("SET ROLE sigstream_writer")
+    for ts in (old, new, new):
+        await connection.execute(upsert, ts)
+    for statement in ("DELETE FROM signals", "TRUNCATE signals", "DROP TABLE signals"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    await connection.execute("RESET ROLE")
+    assert await connection.fetchval("SELECT array_agg(value ORDER BY ts) FROM signals") == [2.0, 2.0]

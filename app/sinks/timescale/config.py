@@ -2,18 +2,19 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, SecretStr
 
 from app.config import Settings
 from app.errors import ConfigurationError
+from app.sinks.timescale.dsn import server_of
 
 
 class TimescaleConfig(BaseModel):
     """Of one sink."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    dsn: str
+    dsn: SecretStr
     """`postgresql://user:password@host:port/database`."""
     batch_threshold: PositiveInt = 1000
     """Rows from which a batch goes by COPY and merge; below, by `unnest`."""
@@ -29,11 +30,13 @@ class TimescaleConfig(BaseModel):
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """From the process's settings. Raises ConfigurationError when there is no database."""
+        """From the process's settings. Raises ConfigurationError when no database is named, or none
+        that can be read."""
         if settings.timescale_dsn is None:
             raise ConfigurationError(
                 "no PostgreSQL: SIGSTREAM_TIMESCALE_DSN is not set and no embedded servers run on "
                 f"{settings.data_dir}/: start `sigstream up` in another terminal, or set "
                 "SIGSTREAM_TIMESCALE_DSN=postgresql://user:password@host:port/database"
             )
+        server_of(settings.timescale_dsn)
         return cls(dsn=settings.timescale_dsn, batch_threshold=settings.timescale_batch_threshold)

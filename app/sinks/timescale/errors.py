@@ -1,5 +1,6 @@
 """What asyncpg raises -> Transient, Terminal, or a row that the table refuses; by class and SQLSTATE."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,17 +22,25 @@ _TRANSIENT = {
 """SQLSTATE or its class -> what it says of the server."""
 
 _REMEDIES = {
-    "28": "check user and password in SIGSTREAM_TIMESCALE_DSN, and pg_hba.conf of the server",
+    "28": "check user and password in SIGSTREAM_TIMESCALE_DSN (and sslmode), and pg_hba.conf of the server",
     "53400": "raise what the message names, for the user or the server",
     "3D000": "create the database (`createdb`), or correct its name in SIGSTREAM_TIMESCALE_DSN",
-    "42501": "grant the user CONNECT and TEMPORARY on the database, CREATE on the schema (for migrations; "
-    "`CREATE EXTENSION timescaledb` may need a superuser once), and all on the table signals",
+    "42501": "grant the sink's user the role sigstream_writer; to change the schema, run `sigstream "
+    "migrate` as its owner, who needs CREATE on it (and `CREATE EXTENSION timescaledb` a superuser once)",
     "42P07": "a table `signals` that sigstream did not make is in the way: rename it, use another database, "
     "or, when it has the columns of migration 0001, run `alembic stamp 0001`",
-    "42P01": "the schema is not the one of this version: run the sink's migrations (`alembic upgrade head`)",
-    "42703": "the schema is not the one of this version: run the sink's migrations (`alembic upgrade head`)",
+    "42P01": "the schema is not the one of this version: run `sigstream migrate`",
+    "42703": "the schema is not the one of this version: run `sigstream migrate`",
 }
 """SQLSTATE or its class -> what somebody has to change."""
+
+_OF_CLASS: dict[type[BaseException], str] = {
+    ssl.SSLCertVerificationError: "shows a certificate that is not trusted ({error.verify_message}): name "
+    "the CA that signed it as sslrootcert in SIGSTREAM_TIMESCALE_DSN, and the host as the certificate has it",
+    ssl.SSLError: "can't be reached by TLS ({error.reason}): check sslmode, sslrootcert, sslcert and sslkey "
+    "in SIGSTREAM_TIMESCALE_DSN",
+}
+"""What somebody has to change, by class: TLS."""
 
 _REFUSED = ("22", "23", "54")
 """Data exception, integrity violation, program limit (a value too long for an index)."""
@@ -67,8 +76,13 @@ def of(error: BaseException, server: str) -> SigstreamError | None:
             f"SIGSTREAM_TIMESCALE_DSN can't be used: {error}; send it as "
             "postgresql://user:password@host:port/database"
         )
+    for kind, advice in _OF_CLASS.items():
+        if isinstance(error, kind):
+            return ConfigurationError(f"{server} {advice.format(error=error)}")
     if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
-        return Transient(f"{server} does not answer ({_say(error)}): is it running and reachable?")
+        # asyncpg 0.32 raises the bare class where the server does not take up TLS, or breaks it off.
+        tls = ", and does it take TLS as sslmode asks for?" if type(error) is ConnectionError else "?"
+        return Transient(f"{server} does not answer ({_say(error)}): is it running and reachable{tls}")
     return None
 
 

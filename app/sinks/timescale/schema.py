@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import migrations
 from app.errors import Terminal
+from app.sinks.timescale import roles
 
 _LOCK = 0x7369_6773_7472_6561
 """Of `pg_advisory_xact_lock`: "sigstrea" in ASCII."""
@@ -41,6 +42,20 @@ async def upgrade(dsn: str, revision: str = "head") -> None:
     await _run(dsn, lambda config: command.upgrade(config, revision))
 
 
+async def grant(dsn: str) -> list[str]:
+    """Give the group roles their rights once more; what is missing then, a line each.
+
+    Raises what asyncpg raises.
+    """
+    connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
+    try:
+        await connection.execute(roles.GRANT)
+        missing = await connection.fetch(roles.MISSING, *map(list, zip(*roles.RIGHTS, strict=True)))
+        return [*dict.fromkeys(map(roles.advice, missing))]
+    finally:
+        await connection.close()
+
+
 async def downgrade(dsn: str, revision: str) -> None:
     """Take the schema back to `revision`; "base": nothing is left of it, data included."""
     await _run(dsn, lambda config: command.downgrade(config, revision))
@@ -50,7 +65,7 @@ async def is_current(connection: asyncpg.Connection) -> bool:
     """Whether nothing is to be migrated."""
     if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
         return False
-    return bool(await connection.fetchval("SELECT version_num FROM alembic_version") == _head())
+    return bool(await connection.fetchval("SELECT version_num FROM alembic_version") == head())
 
 
 async def _run(dsn: str, step: Callable[[Config], None]) -> None:
@@ -85,5 +100,6 @@ def _config() -> Config:
 
 
 @cache
-def _head() -> str | None:
+def head() -> str | None:
+    """The revision that this version of the product needs."""
     return ScriptDirectory.from_config(_config()).get_current_head()

@@ -3,15 +3,16 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 
+from app.errors import ConfigurationError
 from app.sinks.base import Sink, SinkRecord, Written
 from app.sinks.rows import answer, flatten
 from app.sinks.statements import load
 from app.sinks.timescale import schema
 from app.sinks.timescale.config import TimescaleConfig
+from app.sinks.timescale.dsn import server_of
 from app.sinks.timescale.errors import translated
 from app.sinks.timescale.expectation import Expectation
 from app.sinks.timescale.upsert import Upsert
@@ -26,7 +27,8 @@ class TimescaleSink(Sink):
 
     def __init__(self, config: TimescaleConfig) -> None:
         self._config = config
-        self._server = _describe(config.dsn)
+        self._server = server_of(config.dsn)
+        self._dsn = config.dsn.get_secret_value()
         self._pool: asyncpg.Pool | None = None
         self._expectation = Expectation()
 
@@ -36,7 +38,7 @@ class TimescaleSink(Sink):
         with translated(self._server):
             await self._migrate()
             self._pool = await asyncpg.create_pool(
-                self._config.dsn,
+                self._dsn,
                 min_size=1,
                 max_size=self._config.pool_size,
                 init=_prepare,
@@ -66,13 +68,22 @@ class TimescaleSink(Sink):
             pool.terminate()
 
     async def _migrate(self) -> None:
-        connection = await asyncpg.connect(self._config.dsn, **self._limits())
+        connection = await asyncpg.connect(self._dsn, **self._limits())
         try:
             current = await schema.is_current(connection)
         finally:
             connection.terminate()
         if not current:
-            await schema.upgrade(self._config.dsn)
+            await self._upgrade()
+
+    async def _upgrade(self) -> None:
+        try:
+            await schema.upgrade(self._dsn)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise ConfigurationError(
+                f"{self._server} has not the schema of this version ({schema.head()}), and the sink's user "
+                f"may not change it ({error}): run `sigstream migrate` once with the DSN of its owner"
+            ) from error
 
     def _limits(self) -> dict[str, object]:
         # The server gives up on a statement before we give up on the server: then it is free again.
@@ -111,8 +122,3 @@ async def _prepare(connection: asyncpg.Connection) -> None:
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
     """Instead of asyncpg's RESET ALL: it would undo `_prepare`, at a round trip a write."""
-
-
-def _describe(dsn: str) -> str:
-    parts = urlsplit(dsn)
-    return f"PostgreSQL at {parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"

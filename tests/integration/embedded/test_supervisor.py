@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from app.config import Settings
+from app.config import Settings, plain
 from app.errors import ConfigurationError, ServerDidNotStart
 from app.supervisor import Up, embedded_servers, worker_commands, worker_environment
 from app.worker_child import WorkerChild, next_pause
@@ -32,7 +32,7 @@ time.sleep(600)
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from app.config import Settings
+from app.config import Settings, plain
 from app import supervisor
 supervisor.worker_commands = lambda settings: {"patient": [sys.executable, "-c", sys.argv[2]]}
 settings = Settings(_env_file=None, data_dir=Path(sys.argv[1]), kafka="127.0.0.1:9", sinks=("sqlite",))
@@ -151,13 +151,13 @@ def test_a_server_that_ends_comes_back_and_its_address_is_published(
         published = settings.data_dir / "servers.json"
         dsn = orjson.loads(published.read_bytes())["timescale_dsn"]
         assert published.stat().st_mode & 0o077 == 0
-        assert up.settings.timescale_dsn == dsn
+        assert plain(up.settings.timescale_dsn) == dsn
         assert up.wait_until(lambda: lines == [f"w | {dsn}"], timeout_s=20), lines
         [server] = up.servers
         before = server.pid
         os.kill(before, signal.SIGKILL)
         assert up.wait_until(lambda: server.running and server.pid != before, timeout_s=20)
-        assert up.settings.timescale_dsn == dsn
+        assert plain(up.settings.timescale_dsn) == dsn
     assert not published.exists()
     assert not server.running
 

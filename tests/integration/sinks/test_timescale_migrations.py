@@ -147,6 +147,6 @@ async def test_the_command_line_migrates_the_settings_database(
 
     await asyncio.to_thread(alembic, "upgrade", "head")
     assert await schema.is_current(connection)
-    assert "0004 (head)" in await asyncio.to_thread(alembic, "current")
+    assert "0005 (head)" in await asyncio.to_thread(alembic, "current")
     await asyncio.to_thread(alembic, "downgrade", "base")
     assert await columns(connection) == set()

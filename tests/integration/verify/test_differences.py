@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 from aiokafka import AIOKafkaConsumer
 
-from app.config import Settings
+from app.config import Settings, plain
 from app.dedupe import digest_of
 from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
@@ -120,7 +120,7 @@ async def in_stores(settings: Settings) -> None:
         file.execute("CREATE TEMP TABLE one AS SELECT * FROM signals WHERE " + ROW + f"'{ts_of(3)}'")
         file.execute("UPDATE one SET name = 'nobody'")
         file.execute("INSERT INTO signals SELECT * FROM one")
-    connection = await asyncpg.connect(settings.timescale_dsn)
+    connection = await asyncpg.connect(plain(settings.timescale_dsn))
     await connection.execute(f"DELETE FROM signals WHERE {ROW} '{ts_of(4)}'")
     await connection.close()
     config = BigQueryConfig.of(settings)

@@ -8,12 +8,12 @@ from prometheus_client import REGISTRY
 
 from app.errors import ContractError
 from app.streaming.dead_letters import (
-    MAX_HEADERS_BYTES,
     MAX_VALUE_BYTES,
     dead_letter,
     original_headers,
 )
 from app.streaming.record import Record, number_in
+from app.streaming.sizes import MAX_HEADERS_BYTES, MAX_KEY_BYTES
 
 
 def record(value: bytes | None = b"{}", key: bytes | None = b"key", **headers: bytes) -> Record:
@@ -85,3 +85,15 @@ def test_letters_are_counted_by_stage_and_class() -> None:
     before = count()
     letter(record())
     assert count() == before + 1
+
+
+def test_a_key_that_is_too_large_is_cut_and_whole_at_its_origin() -> None:
+    key, value, headers = letter(record(key=b"k" * (MAX_KEY_BYTES + 1)))
+    assert key == b"k" * MAX_KEY_BYTES
+    assert value == b"{}"
+    assert headers["left-at-origin"] == b"key"
+
+
+def test_a_correlation_id_that_is_too_large_is_cut() -> None:
+    headers = letter(record(correlation_id=b"i" * 1000))[2]
+    assert headers["correlation-id"] == b"i" * 256
