@@ -27,6 +27,8 @@ from app.streaming.topics import BLOCK_BYTES, DEAD_LETTER_BYTES, ensure_topics, 
 log = structlog.get_logger()
 
 CLOSE_WAIT_S = 10.0
+LOOK_S = 1.0
+"""Longest single wait for records: after it, limits that have changed count."""
 MOST_FENCED = 5
 """Tries after which a worker that keeps being fenced stops: by then a rebalance would have come."""
 REVOKE_WAIT_S = 3.0
@@ -64,6 +66,12 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         """Write what is read, commit, and end."""
         self._stop.set()
 
+    def use(self, config: Settings) -> None:
+        """Settings have changed that may change in a running worker."""
+        self._config = config
+        self._batch.limit(config)
+        self._sink.use(config)
+
     async def run(self) -> None:
         """Until `stop`. Raises Terminal when the sink can't go on; nothing is committed past it."""
         await ensure_topics(self._config, pipeline_topics(self._config))
@@ -77,7 +85,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         log.info("sink ready", sink=self._sink.name, group=self._group)
         try:
             while not self._stop.is_set():
-                await self._poll(self._batch.wait_s)
+                await self._poll(min(self._batch.wait_s, LOOK_S))
                 if self._batch.wait_s == 0:
                     await self._flush()
             await self._flush()

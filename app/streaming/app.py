@@ -1,6 +1,7 @@
 """The Faust app of a topology module: safe delivery, guarded agents, its own data directory."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,6 +16,7 @@ from app.errors import DeliveryFailed, StateFailed
 from app.model.receipt import Origin
 from app.observe import metrics
 from app.observe.logging import configure_logging, library_config
+from app.reload import Reloader
 from app.streaming.attempts import MOST, Attempts
 from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
@@ -66,6 +68,7 @@ class SafeApp(faust.App):
         self.stage = stage
         self.settings = config
         self.delivery = Delivery(on_failure=self._stop)
+        self.reloader = Reloader(config)
         self.states: list[HeldState] = []
         self._handling = 0
         self._changelogs: list[tuple[str, int]] = []
@@ -185,6 +188,7 @@ class SafeApp(faust.App):
 
     def configure(self) -> None:
         """Before the first use of `conf`: logging, the slot, what depends on it."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the reloader asks for it
         configure_logging(self.settings, self.stage)
         slot = claim(self.settings.data_dir, self.settings.group(self.stage))
         self.attempts = Attempts(slot.directory)
@@ -196,6 +200,7 @@ class SafeApp(faust.App):
         await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
         await super().on_first_start()
         metrics.serve(self.settings)
+        self.add_future(self.reloader.watch())
         keep_what_is_there()
 
 

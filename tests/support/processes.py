@@ -44,6 +44,10 @@ class Worker:
         self._process.kill()
         return self._process.wait(10)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def suspend(self) -> None:
         """SIGSTOP: it stands still with all it holds."""
         self._process.send_signal(signal.SIGSTOP)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from app.config import Settings
 from app.sinks.base import Sink, SinkRecord, Written
 from app.sinks.rows import answer, flatten
 from app.sinks.statements import load
@@ -29,6 +30,11 @@ class TimescaleSink(Sink):
         self._server = _describe(config.dsn)
         self._pool: asyncpg.Pool | None = None
         self._expectation = Expectation()
+
+    def use(self, settings: Settings) -> None:
+        """See Sink."""
+        change = {"batch_threshold": settings.timescale_batch_threshold}
+        self._config = self._config.model_copy(update=change)
 
     async def open(self) -> None:
         """Migrate and connect. Raises Transient without a server, ConfigurationError when it refuses us."""
