@@ -1,10 +1,26 @@
-"""What a program without an event loop does with the signals it gets."""
+"""What programs do with the signals they get."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+def has_terminal() -> bool:
+    """Whether the terminal that this program was started from, if from any, is there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def end_by_hangup() -> None:
+    """As a program ends that knows nothing of SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGHUP)
 
 
 class Hangups:

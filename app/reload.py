@@ -12,6 +12,7 @@ from app.config import RELOADABLE, Loaded, Settings, as_text, load_settings, set
 from app.errors import ConfigurationError, SigstreamError
 from app.observe import metrics
 from app.observe.logging import LEVELS, set_level
+from app.process_signals import end_by_hangup, has_terminal
 from app.settings_file import PREFIX
 from app.stamp import Watched
 
@@ -49,6 +50,7 @@ class Reloader:
         self._users: list[User] = []
         self._looks: list[Callable[[], object]] = []
         self._wake = asyncio.Event()
+        self._terminal = has_terminal()
 
     def use(self, user: User) -> User:
         """Ask `user` whenever settings change."""
@@ -59,13 +61,15 @@ class Reloader:
         """Call it, in a thread, at every look at the file: it has files of its own."""
         self._looks.append(look)
 
-    def wake(self) -> None:
-        """Read the file now."""
+    def hangup(self) -> None:
+        """SIGHUP: read the file now. A terminal that closes sends it, too, and ends the program, as ever."""
+        if self._terminal and not has_terminal():
+            end_by_hangup()
         self._wake.set()
 
     async def watch(self) -> None:
         """Until cancelled. The first reading finds what has changed since the process began."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.wake)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.hangup)
         self.put(await asyncio.to_thread(self.prepare), quiet=True)
         while True:
             with contextlib.suppress(TimeoutError):

@@ -223,7 +223,7 @@ def run_up(settings: Settings) -> int:
 def _reload(up: Up, reloader: Reloader, asked: Hangups) -> None:
     """Workers look at the file by themselves, too: each of them decides."""
     if asked.take():
-        reloader.wake()
+        reloader.hangup()
         up.reload()
     reloader.poll()
 

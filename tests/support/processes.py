@@ -39,6 +39,11 @@ class Worker:
         """The end of what it wrote."""
         return self._log.read_text(errors="replace")[-4000:]
 
+    @property
+    def whole_log(self) -> str:
+        """All that it wrote."""
+        return self._log.read_text(errors="replace")
+
     def kill(self) -> int:
         """SIGKILL; the exit code."""
         self._process.kill()
