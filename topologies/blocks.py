@@ -12,7 +12,8 @@ import structlog
 from app.chain.extract import extract
 from app.errors import ContractError
 from app.model.block_request import MAX_REQUESTED, BlockRequest
-from app.model.features import FEATURES_DECODER, BlockFeatures
+from app.model.features import BlockFeatures
+from app.model.features_record import read_chain, read_features
 from app.model.keys import batch_key, partition_of, version_of
 from app.model.mempool import MEMPOOL_DECODER
 from app.model.signal import ENCODER, SignalBatch
@@ -74,8 +75,8 @@ async def process_snapshot(_event: Any, record: Record) -> None:
 async def process(event: Any, record: Record) -> None:
     """Blocks of a chain, in whatever order they come; and ticks, which say that time has passed."""
     tick = TICK in record.headers
-    features = None if tick else decode(FEATURES_DECODER, record.value, "block features")
-    name = features.chain if features else (record.key or b"").decode()
+    features = None if tick else read_features(record.value)
+    name = features.chain if features else read_chain(record.key)
     try:
         chain = await loaded(event, name)
         await carry_out(event, name, chain, take(chain, features, record))

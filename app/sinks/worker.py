@@ -10,15 +10,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from app.config import Settings
-from app.errors import ContractError, Fenced, Transient
-from app.model.signal import BATCH_DECODER
-from app.model.wire import decode
+from app.errors import Fenced, Transient
 from app.observe import metrics
 from app.sinks.base import Sink, SinkRecord, Written
 from app.sinks.batch import Batch, Entry
+from app.sinks.incoming import read_forwarded
 from app.sinks.offsets import Beside, Owned, commit, read_committed
 from app.sinks.receipts import ENCODER, receipt_for, rejection
-from app.streaming.dead_letters import dead_letter
+from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.garbage import keep_what_is_there
 from app.streaming.record import ORIGIN_OFFSET, Record, make_headers, of_aiokafka
 from app.streaming.slot import Slot
@@ -201,9 +200,8 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
                 return Entry(record, origin, None)
             mine.seen_origin = origin
         try:
-            batch = decode(BATCH_DECODER, record.value, "signal batch")
-            _check(batch.signals)
-        except ContractError as error:
+            batch = read_forwarded(record.value)
+        except Exception as error:  # whatever it is, the records behind it are not to wait
             await self._bury(record, error)
             return Entry(record, origin, None)
         content = SinkRecord(record.partition, record.offset, batch, len(record.value or b""))
@@ -211,7 +209,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _bury(self, record: Record, error: BaseException) -> None:
         log.error("dead letter", sink=self._sink.name, offset=record.offset, partition=record.partition,
-                  correlation_id=record.correlation_id, reason=str(error))  # fmt: skip
+                  correlation_id=record.correlation_id, reason=explain(error))  # fmt: skip
         key, value, headers = dead_letter(record, f"sink.{self._sink.name}", error)
         self._buried.append(await self._send("dead-letters", value, key, None, headers))
 
@@ -352,12 +350,3 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         except Fenced as error:
             log.warning("commit refused", sink=self._sink.name, reason=str(error))
         log.debug("written", sink=self._sink.name, records=len(entries))
-
-
-def _check(signals: Sequence[Any]) -> None:
-    """Only dedupe writes to `signals`; what others put there has no version to compare by."""
-    for signal in signals:
-        if signal.version is None or signal.digest is None or signal.value is None:
-            raise ContractError(
-                f"signal {signal.name!r} on `signals` lacks value, version or digest: send it to signals.raw"
-            )

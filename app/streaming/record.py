@@ -28,6 +28,8 @@ DEFAULT_CHAIN = "BTC"
 
 MAX_DIGITS = 18
 """Of numbers in headers: 64 bits; Python refuses to read some thousand digits."""
+MAX_ID_CHARS = 256
+"""Of a correlation id, which is in every signal; U+0000 in it would have PostgreSQL refuse them."""
 MOST_DIGITS = 15
 """Of an offset, or of milliseconds since 1970: versions made of them have 63 bits."""
 
@@ -59,7 +61,7 @@ class Record:
     def correlation_id(self) -> str | None:
         """Id that follows a block or a foreign signal through every stage."""
         found = self.headers.get(CORRELATION_ID)
-        return found.decode(errors="replace") if found else None
+        return found.decode(errors="replace").replace("\0", "\ufffd")[:MAX_ID_CHARS] if found else None
 
     @property
     def appended_at(self) -> datetime:

@@ -40,6 +40,11 @@ class Worker:
         return self._log.read_text(errors="replace")[-4000:]
 
     @property
+    def pid(self) -> int:
+        """Of the worker itself."""
+        return self._process.pid
+
+    @property
     def whole_log(self) -> str:
         """All that it wrote."""
         return self._log.read_text(errors="replace")
