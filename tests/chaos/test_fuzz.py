@@ -14,8 +14,10 @@ import msgspec
 
 from app.config import Settings
 from app.embedded.postgres import Postgres
+from app.errors import ContractError
 from app.model.receipt import RECEIPT_DECODER, SETTLED_DECODER
-from app.model.signal import ENCODER
+from app.model.signal import BATCH_DECODER, ENCODER
+from app.model.wire import decode
 from app.streaming.record import CORRELATION_ID, ORIGIN_OFFSET, REKEYED, TICK, Record
 from tests.support import fuzz_seeds as seeds
 from tests.support.fuzz import Spoiled, spoil
@@ -219,8 +221,10 @@ async def read_block_outcomes(kafka: Probe, sent: Sent, found: Fates) -> None:
             found.known["blocks", place].add("tick")
     for record in await kafka.read("signals.raw"):
         if ("signals.raw", record.partition, record.offset) not in sent.how and REKEYED not in record.headers:
-            for topic in ("mempool", "block-features"):
-                note(found, sent, topic, record, "signals")
+            first = BATCH_DECODER.decode(record.value or b"").signals[0]
+            note(
+                found, sent, "mempool" if first.block_height is None else "block-features", record, "signals"
+            )
     kept = await changelog_keys(kafka, "blocks-chains", 1)
     for record in await kafka.read("block-features"):
         place = ("block-features", record.partition, record.offset)
@@ -262,8 +266,8 @@ async def read_answers(kafka: Probe, sent: Sent, found: Fates) -> None:
     for record in await kafka.read("signals.persisted"):
         place = ("signals.persisted", record.partition, record.offset)
         try:
-            receipt = RECEIPT_DECODER.decode(record.value or b"")
-        except msgspec.MsgspecError:
+            receipt = decode(RECEIPT_DECODER, record.value, "receipt")
+        except ContractError:
             continue
         origin = (short(kafka, receipt.origin.topic), receipt.origin.partition, receipt.origin.offset)
         if place not in sent.how:
