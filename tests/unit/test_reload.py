@@ -22,7 +22,10 @@ DOCS = Path(__file__).parents[2] / "docs" / "reload.md"
 
 
 @pytest.fixture
-def logs() -> Iterator[Logs]:
+def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
+    """What is logged meanwhile, by a logger that no test has bound to a log of its own before."""
+    structlog.reset_defaults()
+    monkeypatch.setattr("app.reload.log", structlog.get_logger())
     with capture_logs() as captured:
         yield captured
     structlog.reset_defaults()
