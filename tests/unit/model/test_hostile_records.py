@@ -1,5 +1,6 @@
 """What fuzzing found: records that stopped a worker, or were refused with a traceback."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 from app.dedupe import digest_of
 from app.errors import ContractError
 from app.model.features_record import read_chain, read_features
+from app.model.mempool import MEMPOOL_DECODER
 from app.model.raw import read_raw
 from app.model.signal import BATCH_DECODER, ENCODER
 from app.model.wire import decode
+from app.pipeline.snapshots import snapshot_batch
 from app.sinks.incoming import read_forwarded
 from app.streaming.record import CORRELATION_ID, Record
-from tests.support.fuzz_seeds import batch, features_of
+from tests.support.fuzz_seeds import batch, features_of, snapshot
 
 DEEP = b"[" * 100_000
 Change = Callable[[dict[str, Any]], None]
@@ -48,6 +51,23 @@ def test_features_that_are_of_no_block(field: str, value: object) -> None:
     bad = msgspec.json.decode(good) | {field: value}
     with pytest.raises(ContractError, match=field if field != "chain" else "symbol"):
         read_features(msgspec.json.encode(bad))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("tx_count", -1), ("vsize", 2**64), ("total_fee_sat", 2**63), ("histogram", [[1.0, 2**64, 1]])],
+)
+def test_snapshots_with_what_can_not_be(field: str, value: object) -> None:
+    bad = msgspec.json.decode(snapshot("BTC", 1)) | {field: value}
+    with pytest.raises(ContractError, match=field):
+        decode(MEMPOOL_DECODER, json.dumps(bad).encode(), "mempool snapshot")
+
+
+def test_a_snapshot_before_the_first_year() -> None:
+    bad = msgspec.json.decode(snapshot("BTC", 1)) | {"time": "0001-01-01T00:00:00+23:59"}
+    found = decode(MEMPOOL_DECODER, msgspec.json.encode(bad), "mempool snapshot")
+    with pytest.raises(ContractError, match="`time`"):
+        snapshot_batch(found, version=1, correlation_id="c")
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"btc", b"A|B"])
