@@ -1,7 +1,7 @@
 """Messages that nobody should send, to every topic: each has one fate and a reason that a person
 understands, all workers live, and what is right comes through beside them.
 
-500 a topic; `SIGSTREAM_FUZZ_MESSAGES=10000` (`make fuzz`) for more, `SIGSTREAM_FUZZ_SEED` for others.
+300 a topic; `SIGSTREAM_FUZZ_MESSAGES=10000` (`make fuzz`) for more, `SIGSTREAM_FUZZ_SEED` for others.
 """
 
 import os
@@ -23,7 +23,7 @@ from tests.support.pipeline import Pipeline, running, with_stores
 from tests.support.probe import Probe, probe, until
 from tests.support.stores import PostgresStore, SqliteStore
 
-MESSAGES = int(os.environ.get("SIGSTREAM_FUZZ_MESSAGES", "500"))
+MESSAGES = int(os.environ.get("SIGSTREAM_FUZZ_MESSAGES", "300"))
 SEED = int(os.environ.get("SIGSTREAM_FUZZ_SEED", "1"))
 GOOD = 20
 """Valid records of each topic, sent among the others."""

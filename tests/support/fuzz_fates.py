@@ -76,11 +76,11 @@ async def read_block_outcomes(kafka: Probe, sent: Sent, found: Fates) -> None:
             note(
                 found, sent, "mempool" if first.block_height is None else "block-features", record, "signals"
             )
-    kept = await changelog_keys(kafka, "blocks-chains", 1)
+    kept = {key.rpartition(b"|")[2] for key in await changelog_keys(kafka, "blocks-chains", 1)}
     for record in await kafka.read("block-features"):
         place = ("block-features", record.partition, record.offset)
         hash_ = hash_in(record)
-        if place in sent.how and hash_ and any(key.endswith(b"|" + hash_) for key in kept):
+        if place in sent.how and hash_ in kept:
             found.known["blocks", place].add("kept")
 
 
