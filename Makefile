@@ -5,13 +5,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 BENCHES := $(filter-out bench/_%,$(sort $(wildcard bench/*.py)))
 
-.PHONY: help setup demo test lint bench lock
+.PHONY: help setup demo test lint bench fuzz lock
 
 help:
 	@echo "make demo   real servers, all workers, blocks through them, and what came out (no Docker)"
 	@echo "make test   linters, types, all tests against real servers"
 	@echo "make lint   linters and types alone"
 	@echo "make bench  every figure of the documentation, measured here"
+	@echo "make fuzz   10,000 spoiled messages to each topic, and what became of each (some minutes)"
 	@echo "make lock   resolve requirements.lock anew (needs uv)"
 
 setup: $(READY)
@@ -37,6 +38,9 @@ lint: setup
 
 bench: setup
 	@set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+fuzz: setup
+	SIGSTREAM_FUZZ_MESSAGES=10000 $(BIN)/pytest -s tests/chaos/test_fuzz.py
 
 lock:
 	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \

@@ -1,9 +1,10 @@
-"""Every setting, read from `SIGSTREAM_*` variables of the environment or a `.env` file."""
+"""Every setting, read from `SIGSTREAM_*` variables of the environment, or else of a file."""
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import orjson
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
@@ -19,6 +20,7 @@ from pydantic_settings import (
 
 from app.errors import ConfigurationError
 from app.setting_errors import unreadable, wrong_values
+from app.settings_file import PREFIX, read_settings_file
 
 SERVERS_FILE = "servers.json"
 """Written into `data_dir` by `sigstream up`: addresses of the embedded servers, in settings' names."""
@@ -27,13 +29,22 @@ EXAMPLE = """'{"whale": {"tiers_btc": [50, 500]}}'"""
 """Of `processor_params`, as a shell or a .env file takes it."""
 
 
+T = TypeVar("T")
+_RELOADED = object()
+Reloadable = Annotated[T, _RELOADED]
+"""A field that running workers take over when the settings file changes (docs/reload.md)."""
+
+
 class Settings(BaseSettings):
     """Settings of all workers and commands; `SIGSTREAM_<FIELD>` in the environment sets a field."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SIGSTREAM_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="SIGSTREAM_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
+    config_file: Path = Path(".env")
+    """Where settings are that the environment does not set, as lines `SIGSTREAM_<FIELD>=value`. Itself it is
+    taken from the environment only."""
     namespace: str = Field(default="sigstream", pattern=r"^[a-zA-Z0-9_-]{1,80}$")
     """Prefix of topics and consumer groups; one namespace is a whole pipeline of its own."""
     data_dir: Path = Path(".sigstream")
@@ -68,20 +79,20 @@ class Settings(BaseSettings):
     sinks: Annotated[tuple[str, ...], NoDecode] = ()
     """Sinks every signal must reach (`required-sinks`), comma separated; unset: sqlite, and timescale
     and bigquery where their address is set."""
-    sink_batch_signals: PositiveInt = 5000
+    sink_batch_signals: Reloadable[PositiveInt] = 5000
     """A sink writes once it holds this many signals, ..."""
-    sink_batch_bytes: PositiveInt = 4_000_000
+    sink_batch_bytes: Reloadable[PositiveInt] = 4_000_000
     """... or this many bytes of records, ..."""
-    sink_batch_age_ms: PositiveInt = 200
+    sink_batch_age_ms: Reloadable[PositiveInt] = 200
     """... or when its oldest record has waited this long, ..."""
-    sink_batch_idle_ms: PositiveInt = 20
+    sink_batch_idle_ms: Reloadable[PositiveInt] = 20
     """... or when no record has come for this long: at a calm pace nothing is gained by waiting."""
-    sink_retry_cap_s: PositiveFloat = 30.0
+    sink_retry_cap_s: Reloadable[PositiveFloat] = 30.0
     """Longest pause between two tries at a server that is down: 1, 2, 4 ... up to this."""
 
     timescale_dsn: SecretStr | None = None
     """`postgresql://user:password@host:port/database`; unset: the embedded PostgreSQL of `sigstream up`."""
-    timescale_batch_threshold: PositiveInt = 1000
+    timescale_batch_threshold: Reloadable[PositiveInt] = 1000
     """Rows from which a batch goes by COPY and merge; below, by `unnest`."""
     bigquery_project: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.:-]{0,90}$")
     """Google Cloud project; unset: the embedded emulator of `sigstream up`."""
@@ -106,23 +117,23 @@ class Settings(BaseSettings):
     dlq_max_attempts: PositiveInt = 3
     """A dead letter that was replayed so often, and came back each time, is not replayed any more."""
 
-    gap_wait_s: PositiveFloat = 10.0
+    gap_wait_s: Reloadable[PositiveFloat] = 10.0
     """Without a block of the chain for this long, a gap in its heights is passed, ..."""
-    gap_blocks: PositiveInt = 2000
+    gap_blocks: Reloadable[PositiveInt] = 2000
     """... or once so many blocks wait behind it."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where a worker serves its metrics to Prometheus, on all addresses; 0: nowhere."""
-    processors: Annotated[tuple[str, ...], NoDecode] = (
+    processors: Reloadable[Annotated[tuple[str, ...], NoDecode]] = (
         *("mempool", "miner", "whale", "exchange", "treasury"),
         "predictive",
     )
     """Processors that compute signals from blocks, comma separated; entry points of the group
     `sigstream.processors`."""
-    processor_params: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(default_factory=dict)
+    processor_params: Reloadable[Annotated[dict[str, dict[str, Any]], NoDecode]] = Field(default_factory=dict)
     """Parameters by processor, JSON: `{"whale": {"tiers_btc": [50, 500]}}`."""
-    processor_budget_s: PositiveFloat = 1.0
+    processor_budget_s: Reloadable[PositiveFloat] = 1.0
     """A processor's time for one block; one that takes longer is left out."""
-    labels: Annotated[tuple[Path, ...], NoDecode] = ()
+    labels: Reloadable[Annotated[tuple[Path, ...], NoDecode]] = ()
     """Files that say who owns an address (`pools-v2.json`, TagPacks in YAML, CSV), comma separated; beside
     the built-in ones."""
 
@@ -143,7 +154,7 @@ class Settings(BaseSettings):
     """How long a request to a node or an Esplora server that fails in passing is tried again."""
 
     log_format: Literal["console", "json"] = "console"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Reloadable[Literal["debug", "info", "warning", "error"]] = "info"
 
     @classmethod
     def settings_customise_sources(
@@ -261,14 +272,28 @@ def _no_object(what: str) -> PydanticCustomError:
 def variables(settings: Settings) -> dict[str, str]:
     """The settings that are set, secrets too, as variables of the environment."""
     values = settings.model_dump(exclude_unset=True)
-    return {f"SIGSTREAM_{key.upper()}": _text(value) for key, value in values.items() if value is not None}
+    return {variable(key): as_text(value) for key, value in values.items() if value is not None}
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A value as the environment or the file holds it, secrets too."""
     value = plain(value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
+
+
+RELOADABLE = frozenset(name for name, field in Settings.model_fields.items() if _RELOADED in field.metadata)
+
+
+class Loaded(NamedTuple):
+    """Settings, and where they come from."""
+
+    settings: Settings
+    file: frozenset[str]
+    """Fields that the file sets, or tries to."""
+    shadowed: tuple[str, ...]
+    """Fields that the file sets to one thing and the environment, which goes first, to another."""
 
 
 @cache
@@ -277,18 +302,47 @@ def settings() -> Settings:
 
     Raises ConfigurationError that names the variable and what it held.
     """
+    return load_settings().settings
+
+
+def load_settings() -> Loaded:
+    """The settings as environment and file are now. Raises ConfigurationError."""
+    said = read_settings_file(settings_path())
+    known: dict[str, Any] = {name: said[name] for name in said if name in Settings.model_fields}
     try:
-        return _load()
+        wished = Settings(**known)  # arguments go before the environment
+        found = Settings(**{name: text for name, text in known.items() if not in_environment(name)})
     except ValidationError as error:
         raise wrong_values(error, SECRETS) from None
     except (SettingsError, OSError, UnicodeDecodeError) as error:
         raise unreadable(error) from None
+    shadowed = tuple(name for name in known if getattr(wished, name) != getattr(found, name))
+    return Loaded(_with_servers(found), frozenset(said), tuple(sorted(shadowed)))
 
 
-def _load() -> Settings:
-    found = Settings()
+def settings_path() -> Path:
+    """The settings file. Raises ConfigurationError for one that is named and not there."""
+    name = os.environ.get("SIGSTREAM_CONFIG_FILE")
+    path = Path(name) if name else Settings.model_fields["config_file"].default
+    assert isinstance(path, Path)
+    if name and not path.exists():
+        raise ConfigurationError(f"SIGSTREAM_CONFIG_FILE is {name!r}: there is no such file")
+    return path
+
+
+def in_environment(field: str) -> bool:
+    """Whether the environment sets it: then the file does not."""
+    return any(name.lower() == PREFIX + field for name in os.environ)
+
+
+def _with_servers(found: Settings) -> Settings:
     file = found.data_dir / SERVERS_FILE
     if not file.exists():
         return found
     running = {k: v for k, v in orjson.loads(file.read_bytes()).items() if getattr(found, k, None) is None}
-    return Settings(**{**found.model_dump(exclude_unset=True), **running})
+    return found.model_copy(update=running)
+
+
+def variable(field: str) -> str:
+    """Its name in the environment and in the file."""
+    return f"SIGSTREAM_{field.upper()}"

@@ -5,17 +5,25 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import orjson
 import structlog
 
 from app.cli.worker import AGENTS, command_of
-from app.config import SERVERS_FILE, Settings, plain, variables
+from app.config import (
+    RELOADABLE,
+    SERVERS_FILE,
+    Settings,
+    in_environment,
+    plain,
+    settings_path,
+    variable,
+    variables,
+)
 from app.embedded.bigquery import BigQuery
 from app.embedded.directory_lock import DirectoryLock
 from app.embedded.kafka import Kafka
@@ -23,7 +31,10 @@ from app.embedded.postgres import Postgres
 from app.embedded.server import Server, start_all, stop_all
 from app.errors import Terminal
 from app.observe.logging import configure_logging
+from app.process_signals import Hangups, hangups, stop_signals
 from app.processors.registry import enabled_processors
+from app.reload import Reloader
+from app.settings_file import read_settings_file
 from app.worker_child import Restarts, WorkerChild
 
 log = structlog.get_logger()
@@ -58,6 +69,7 @@ class Up:
         self._file = settings.data_dir.absolute() / SERVERS_FILE
         self.settings = _without_leftovers(settings, self._file)
         self.servers = embedded_servers(self.settings)
+        self._workers_read = _workers_read()
         self._locked = False
         self.workers: list[WorkerChild] = []
         self._commands = commands
@@ -116,6 +128,11 @@ class Up:
         self._lock.release()
         self._locked = False
 
+    def reload(self) -> None:
+        """Have all workers read the settings file now."""
+        for worker in self.workers:
+            worker.reload()
+
     def hurry(self) -> None:
         """Kill everything; a `stop` that waits goes on at once. May be called from a signal handler."""
         for worker in self.workers:
@@ -143,7 +160,7 @@ class Up:
             server.start()
             self._publish()
             for number, worker in enumerate(self.workers):
-                worker.use(worker_environment(self.settings, number))
+                worker.use(self._environment(number))
         except Terminal as error:
             log.error(
                 "server does not start", server=server.name, again_in_s=restarts.ended(), error=str(error)
@@ -165,10 +182,16 @@ class Up:
         width = max(map(len, commands), default=0)
         return [
             WorkerChild(
-                name, command, worker_environment(self.settings, number), self._writer(name.ljust(width))
+                name,
+                command,
+                self._environment(number),
+                self._writer(name.ljust(width)),
             )
             for number, (name, command) in enumerate(commands.items())
         ]
+
+    def _environment(self, number: int) -> dict[str, str]:
+        return worker_environment(self.settings, number, self._workers_read)
 
     def _writer(self, name: str) -> Callable[[str], None]:
         """JSON lines name their worker themselves, and a prefix would break them."""
@@ -188,12 +211,15 @@ def run_up(settings: Settings) -> int:
     """
     configure_logging(settings, "up")
     up = Up(settings)
-    with _stop_signals(up.hurry) as stopping:
+    reloader = Reloader(settings)
+    reloader.use(_would_start)
+    with stop_signals(up.hurry) as stopping, hangups() as asked:
         try:
             up.start()
             log.info("all started, Ctrl-C stops all", **_overview(up))
             while True:
                 up.poll()
+                _reload(up, reloader, asked)
                 time.sleep(POLL_S)
         except KeyboardInterrupt:
             log.info("stopping; Ctrl-C again kills")
@@ -203,24 +229,18 @@ def run_up(settings: Settings) -> int:
     return 0
 
 
-@contextmanager
-def _stop_signals(hurry: Callable[[], None]) -> Iterator[threading.Event]:
-    """Within: the first SIGINT or SIGTERM raises KeyboardInterrupt; once the event is set, `hurry`."""
-    stopping = threading.Event()
+def _reload(up: Up, reloader: Reloader, asked: Hangups) -> None:
+    """Workers look at the file by themselves, too: each of them decides."""
+    if asked.take():
+        reloader.hangup()
+        up.reload()
+    reloader.poll()
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
-            hurry()
-        else:
-            stopping.set()
-            raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _would_start(settings: Settings) -> Callable[[], None]:
+    """Refuses what no `up` would start with; here nothing is put in place."""
+    enabled_processors(settings)
+    return lambda: None
 
 
 def embedded_servers(settings: Settings) -> list[Server]:
@@ -249,14 +269,24 @@ def worker_commands(settings: Settings) -> dict[str, list[str]]:
     return agents | {f"sink.{sink}": command_of("sink", sink) for sink in settings.required_sinks}
 
 
-def worker_environment(settings: Settings, number: int) -> dict[str, str]:
+def worker_environment(
+    settings: Settings, number: int, left_out: frozenset[str] = frozenset()
+) -> dict[str, str]:
     """This process's environment, and every setting that is set, as `SIGSTREAM_*` variables.
 
-    Worker `number` (from 0) serves its metrics at a port of its own.
+    But for `left_out`: what workers read in the settings file, as a variable would go before it. Worker
+    `number` (from 0) serves its metrics at a port of its own.
     """
     port = settings.metrics_port + number if settings.metrics_port else 0
     given = {"data_dir": settings.data_dir.absolute(), **({"metrics_port": port} if port else {})}
-    return {**os.environ, **variables(settings.model_copy(update=given)), "PYTHONUNBUFFERED": "1"}
+    told = variables(settings.model_copy(update=given))
+    return {**os.environ, **{k: v for k, v in told.items() if k not in left_out}, "PYTHONUNBUFFERED": "1"}
+
+
+def _workers_read() -> frozenset[str]:
+    """Variables that may change and are from the settings file."""
+    found = RELOADABLE & read_settings_file(settings_path()).keys()
+    return frozenset(variable(name) for name in found if not in_environment(name))
 
 
 def _without_leftovers(settings: Settings, file: Path) -> Settings:

@@ -136,6 +136,11 @@ class WorkerChild:
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
 
+    def reload(self) -> None:
+        """SIGHUP: read the settings file."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """SIGKILL to it and all it started."""
         self._signal_group(signal.SIGKILL)

@@ -4,27 +4,25 @@ And mempool -> signals.raw, a snapshot at a time.
 """
 
 import asyncio
-from functools import cache
 from typing import Any
 
 import msgspec
 import structlog
 
 from app.chain.extract import extract
-from app.chain.tracker import Patience
 from app.errors import ContractError
-from app.labels.watch import LabelSource
 from app.model.block_request import MAX_REQUESTED, BlockRequest
-from app.model.features import FEATURES_DECODER, BlockFeatures
+from app.model.features import BlockFeatures
+from app.model.features_record import read_chain, read_features
 from app.model.keys import batch_key, partition_of, version_of
 from app.model.mempool import MEMPOOL_DECODER
 from app.model.signal import ENCODER, SignalBatch
 from app.model.wire import decode
 from app.pipeline.chain import Chain, Effects
 from app.pipeline.report import report
+from app.pipeline.rules import Rules
 from app.pipeline.snapshots import snapshot_batch
 from app.pipeline.store import ChainStore
-from app.processors.registry import enabled_processors
 from app.streaming.app import create_app
 from app.streaming.record import TICK, Record, chain_of, is_isolated, make_headers
 
@@ -32,18 +30,12 @@ log = structlog.get_logger()
 
 app = create_app("blocks")
 config = app.settings
-processors = enabled_processors(config)
-
-
-@cache
-def labels() -> LabelSource:
-    """Loaded at the first block: by then the log is set up."""
-    return LabelSource(config.labels)
-
+rules = Rules(config)
+app.reloader.use(rules.prepare)
+app.reloader.look_after(rules.look_at_labels)
 
 table = app.held_table("chains", partitions=1)
-patience = Patience(int(config.gap_wait_s * 1000), config.gap_blocks)
-store = ChainStore(table, patience)
+store = ChainStore(table, rules.patience)
 chains: dict[str, Chain] = {}
 """In memory what the table holds; emptied whenever the partition may have been somebody else's."""
 unread: set[str] = set()
@@ -64,7 +56,7 @@ json = msgspec.json.Encoder()
 async def extract_features(_event: Any, record: Record) -> None:
     """The expensive part: a block's JSON to its features, a few kB."""
     features = extract(
-        record.value, chain=chain_of(record), isolated=is_isolated(record), labels=labels().current
+        record.value, chain=chain_of(record), isolated=is_isolated(record), labels=rules.labels
     )
     headers = make_headers(record.correlation_id or f"block-{features.hash}")
     await app.forward("block-features", features.chain.encode(), json.encode(features), 0, headers)
@@ -83,8 +75,8 @@ async def process_snapshot(_event: Any, record: Record) -> None:
 async def process(event: Any, record: Record) -> None:
     """Blocks of a chain, in whatever order they come; and ticks, which say that time has passed."""
     tick = TICK in record.headers
-    features = None if tick else decode(FEATURES_DECODER, record.value, "block features")
-    name = features.chain if features else (record.key or b"").decode()
+    features = None if tick else read_features(record.value)
+    name = features.chain if features else read_chain(record.key)
     try:
         chain = await loaded(event, name)
         await carry_out(event, name, chain, take(chain, features, record))
@@ -109,10 +101,11 @@ def take(chain: Chain, features: BlockFeatures | None, record: Record) -> Effect
 
 
 async def loaded(event: Any, name: str) -> Chain:
-    """The chain, out of the table when it is not in memory."""
+    """The chain, out of the table when it is not in memory; by the rules as they are now."""
     if name not in chains:
         await table.settled()
-        chains[name] = store.load(event, name, processors)
+        chains[name] = store.load(event, name, rules.processors)
+    chains[name].use(rules.processors, rules.patience)
     return chains[name]
 
 
@@ -161,12 +154,6 @@ async def start_anew() -> None:
     chains.clear()
     acknowledged.clear()
     unread.update(store.names())
-
-
-@app.timer(interval=10.0)  # type: ignore[untyped-decorator]
-async def reload_labels() -> None:
-    """Files of labels that changed count from the next block on."""
-    await asyncio.to_thread(labels().reload_if_changed)
 
 
 @app.timer(interval=2.0)  # type: ignore[untyped-decorator]

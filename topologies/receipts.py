@@ -57,9 +57,17 @@ async def on_signals(event: Any, record: Record, progress: Progress) -> None:
         return
     entry = entry_of(event, record.partition, record.offset) or Entry()
     batch = decode(BATCH_DECODER, record.value, "signal batch")
-    required = [name for name in record.headers.get(REQUIRED_SINKS, b"").decode().split(",") if name]
-    expect(entry, progress, batch, record.origin, record.appended_at, required)
+    expect(entry, progress, batch, record.origin, record.appended_at, required_sinks(record))
     await close_or_keep(event, record, record.offset, entry, progress)
+
+
+def required_sinks(record: Record) -> list[str]:
+    """Who has to store it, says dedupe. Raises ContractError for what is no text."""
+    found = record.headers.get(REQUIRED_SINKS) or b""
+    try:
+        return [name for name in found.decode().split(",") if name]
+    except UnicodeDecodeError:
+        raise ContractError(f"header `{REQUIRED_SINKS}` is {found[:40]!r}: send sinks' names") from None
 
 
 async def on_receipt(event: Any, record: Record, progress: Progress) -> None:

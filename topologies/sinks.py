@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 import uvloop
@@ -11,6 +12,7 @@ import uvloop
 from app.config import Settings, settings
 from app.errors import ConfigurationError, SigstreamError
 from app.observe.logging import configure_logging
+from app.reload import Reloader
 from app.sinks.base import Sink
 from app.sinks.worker import SinkWorker
 from app.streaming.slot import claim
@@ -58,12 +60,19 @@ def build(name: str, config: Settings) -> Sink:
 async def run(name: str) -> None:
     """Until SIGTERM or SIGINT: then what is read is written, answered and committed."""
     config = settings()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the reloader asks for it
     configure_logging(config, f"sink.{name}")
     worker = SinkWorker(build(name, config), config, claim(config.data_dir, config.group(f"sink.{name}")))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
-    await worker.run()
+    reloader = Reloader(config)
+    reloader.use(lambda changed: partial(worker.use, changed))
+    watching = asyncio.create_task(reloader.watch())
+    try:
+        await worker.run()
+    finally:
+        watching.cancel()
 
 
 def main() -> int:

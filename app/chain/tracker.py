@@ -113,7 +113,7 @@ class Tracker:
         """Version of the tick that has found that the lowest gap was waited for long enough; the next one
         passes it. Decided by the clock, so it must be remembered before anything is done: after a crash the
         clock would say something else, and earlier ticks come again."""
-        self._patience = patience
+        self.patience = patience
         self._clock_ms = 0
         """The last tick's time."""
         self.since_ms = since_ms
@@ -165,7 +165,7 @@ class Tracker:
         self.nodes[hash] = node
         self._add_child(node)
         self._place(node)
-        passed = self._pass_lowest() if self._held_count() > self._patience.blocks else 0
+        passed = self._pass_lowest() if self._held_count() > self.patience.blocks else 0
         plan = self._settle(before, places)
         plan.passed = passed
         if hash not in plan.apply:
@@ -199,7 +199,7 @@ class Tracker:
             return self.give_up() if version > self.resolved else Plan()
         if first:  # since the start: how long nobody looked is no waiting time
             self.since_ms = now_ms
-        if self.waiting and now_ms - self.since_ms >= self._patience.wait_ms:
+        if self.waiting and now_ms - self.since_ms >= self.patience.wait_ms:
             self.resolved = version
         return Plan()
 

@@ -39,6 +39,7 @@ def leashed(
 
 def _become(numbers: list[int], command: list[str]) -> None:
     parent, death_signal, uid, gid = numbers
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the program asks for it: it would end by it
     libc = ctypes.CDLL(None)
     if uid >= 0:
         os.setgroups([])

@@ -8,11 +8,9 @@ import structlog
 from app.errors import SigstreamError
 from app.labels.files import Loaded, load_labels
 from app.labels.registry import Labels
+from app.stamp import Stamp, stamp_of
 
 log = structlog.get_logger()
-
-Stamp = tuple[int, int] | None
-"""Time of the last change (ns) and size (bytes) of a file; None where there is none."""
 
 
 class LabelSource:
@@ -63,15 +61,7 @@ class LabelSource:
         return after != before
 
     def _look(self) -> tuple[Stamp, ...]:
-        return tuple(_stamp(path) for path in self.paths)
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+        return tuple(stamp_of(path) for path in self.paths)
 
 
 def _warn_of_conflicts(loaded: Loaded) -> None:

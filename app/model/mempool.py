@@ -1,5 +1,7 @@
 """A record of `mempool`: what waits for a block, as a node saw it at one moment. Key: the chain."""
 
+from typing import Annotated
+
 import msgspec
 
 from app.model.signal import Time
@@ -12,14 +14,18 @@ FEERATE_BINS: tuple[float, ...] = (
 reaches up to the next edge, which is the next one's; the last has no end."""
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**52)]
+"""More than all coins in satoshi; sums of a thousand have 64 bits."""
+
+
 class FeerateBin(msgspec.Struct, frozen=True, array_like=True):
     """Transactions whose own fee rate lies in one bin: `[feerate_low, vsize, fee_sat]`."""
 
     feerate_low: float
     """Lower edge, sat/vB; one of `FEERATE_BINS`."""
-    vsize: int
+    vsize: Count
     """Sum of their virtual sizes, vB."""
-    fee_sat: int
+    fee_sat: Count
     """Sum of their fees, without what `prioritisetransaction` adds."""
 
 
@@ -29,13 +35,13 @@ class MempoolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     chain: str
     time: Time
     """When the node was asked."""
-    tx_count: int
-    vsize: int
+    tx_count: Count
+    vsize: Count
     """vB."""
-    total_fee_sat: int
+    total_fee_sat: Count
     min_fee: float
     """sat/vB below which the node takes nothing (`mempoolminfee`)."""
-    histogram: list[FeerateBin]
+    histogram: Annotated[list[FeerateBin], msgspec.Meta(max_length=1000)]
     """Bins that hold something, ascending."""
     estimates: dict[str, float]
     """`estimatesmartfee`: target in blocks ("1", "3", "6", "144") -> sat/vB; one is missing where the

@@ -77,7 +77,7 @@ def _piecewise(value: bytes | None, error: ContractError) -> tuple[SignalBatch, 
     """Each signal of a batch by itself; `error` again when it is not a batch."""
     try:
         envelope = _ENVELOPE.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise error from None
     good: list[Signal] = []
     refused: dict[str, str] = {}
@@ -98,7 +98,7 @@ def _piecewise(value: bytes | None, error: ContractError) -> tuple[SignalBatch, 
 def _name_of(raw: Any, index: int) -> str:
     try:
         return _NAME.decode(raw).name
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"signals[{index}]"
 
 

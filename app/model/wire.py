@@ -25,6 +25,8 @@ def decode(decoder: msgspec.json.Decoder[T], value: bytes | None, what: str) -> 
         return decoder.decode(value)
     except msgspec.ValidationError as error:
         raise ContractError(f"{what}: {_explain(str(error), value)}") from None
+    except RecursionError:
+        raise ContractError(f"{what}: nested too deeply to be read; send what its contract has") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ContractError(f"{what}: not JSON ({error}); the value starts with {value[:40]!r}") from None
 
@@ -35,10 +37,10 @@ def _explain(message: str, value: bytes) -> str:
     if match is None:
         return message
     try:
-        found = _walk(orjson.loads(value), match[1])
-    except (ValueError, LookupError, TypeError):
+        found = _short(_walk(orjson.loads(value), match[1]))
+    except (ValueError, LookupError, TypeError):  # deep nesting is a TypeError of orjson's
         return message
-    return f"{message}, found {_short(found)}"
+    return f"{message}, found {found}"
 
 
 def _walk(document: Any, path: str) -> Any:

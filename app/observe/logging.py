@@ -19,15 +19,31 @@ LIBRARY_LEVEL = logging.WARNING
 """Of Faust, aiokafka and whatever else logs through the standard library: debug costs 10 %."""
 
 
+LEVELS = ("debug", "info", "warning", "error")
+METHODS = (*LEVELS, "warn", "critical", "fatal", "exception", "log", "is_enabled_for", "get_effective_level")
+
+
+class _Logger(structlog.make_filtering_bound_logger("debug")):  # type: ignore[misc]
+    """Loggers are cached where they are used, and all of them are of this class."""
+
+
+def set_level(level: str) -> None:
+    """From now on, for all loggers: one of LEVELS. What is below it costs no more than an empty call."""
+    wanted = structlog.make_filtering_bound_logger(level)
+    for name in METHODS:
+        setattr(_Logger, name, getattr(wanted, name))
+
+
 def configure_logging(settings: Settings, worker: str) -> None:
     """Send structlog's and the standard library's records through one renderer to stderr.
 
     `worker` (`dedupe`, `sink.timescale`) is on every line. Call it once a process, before the first
     event: loggers keep the configuration they met first.
     """
+    set_level(settings.log_level)
     structlog.configure(
         processors=[*_shared(worker), *_rendering(settings)],
-        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        wrapper_class=_Logger,
         logger_factory=lambda *_: _Stderr(),
         cache_logger_on_first_use=True,
     )

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from app.config import Settings
 from app.errors import ConfigurationError
@@ -23,6 +23,10 @@ processor_failures = Counter(
 processor_seconds = Histogram(
     "sigstream_processor_seconds", "Time a processor took for a block", ["processor"]
 )
+settings_reloads = Counter(
+    "sigstream_settings_reloads", "Readings of the settings file since the start, by result", ["result"]
+)
+settings_refused = Gauge("sigstream_settings_refused", "1 while the settings file, as it is, was refused")
 
 
 def serve(settings: Settings) -> None:

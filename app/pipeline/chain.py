@@ -94,6 +94,11 @@ class Chain:
         self.version = version
         """The largest that was given out: later events must win."""
 
+    def use(self, processors: Sequence[Enabled], patience: Patience) -> None:
+        """From the next event on; what is in history stays as it was computed."""
+        self._processors = processors
+        self.tracker.patience = patience
+
     def arrive(
         self, features: BlockFeatures, *, now_ms: int, version: int, correlation_id: str | None = None
     ) -> Effects:

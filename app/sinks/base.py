@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from app.config import Settings
 from app.model.receipt import Outcome
 from app.model.signal import SignalBatch
 
@@ -55,6 +56,9 @@ class Sink(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Let go of connections; nothing is buffered here."""
+
+    def use(self, settings: Settings) -> None:
+        """Settings have changed that may change in a running worker: they count from the next write on."""
 
     async def acquire(
         self, partition: int, offset: int, state: str | None, save: Callable[[str], Awaitable[None]]

@@ -26,11 +26,15 @@ class Batch:
     """Entries in the order of reading, counted in signals, bytes, age and idleness."""
 
     def __init__(self, config: Settings) -> None:
+        self.limit(config)
+        self._clear()
+
+    def limit(self, config: Settings) -> None:
+        """From now on, also for what is waiting."""
         self._most_signals = config.sink_batch_signals
         self._most_bytes = config.sink_batch_bytes
         self._most_s = config.sink_batch_age_ms / 1000
         self._idle_s = config.sink_batch_idle_ms / 1000
-        self._clear()
 
     def _clear(self) -> None:
         self._entries: list[Entry] = []

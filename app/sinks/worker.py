@@ -10,16 +10,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from app.config import Settings
-from app.errors import ContractError, Fenced, Transient
+from app.errors import Fenced, Transient
 from app.kafka_client import client_options
-from app.model.signal import BATCH_DECODER
-from app.model.wire import decode
 from app.observe import metrics
 from app.sinks.base import Sink, SinkRecord, Written
 from app.sinks.batch import Batch, Entry
+from app.sinks.incoming import read_forwarded
 from app.sinks.offsets import Beside, Owned, commit, read_committed
 from app.sinks.receipts import ENCODER, receipt_for, rejection
-from app.streaming.dead_letters import dead_letter
+from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.garbage import keep_what_is_there
 from app.streaming.record import ORIGIN_OFFSET, Record, make_headers, of_aiokafka
 from app.streaming.sizes import check_sizes
@@ -31,6 +30,8 @@ log = structlog.get_logger()
 CLOSE_WAIT_S = 10.0
 MOST_RECORDS = 100
 """Read at once; what they hold is decoded, before anybody looks whether a write is full."""
+LOOK_S = 1.0
+"""Longest single wait for records: after it, limits that have changed count."""
 MOST_FENCED = 5
 """Tries after which a worker that keeps being fenced stops: by then a rebalance would have come."""
 REVOKE_WAIT_S = 3.0
@@ -68,6 +69,12 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         """Write what is read, commit, and end."""
         self._stop.set()
 
+    def use(self, config: Settings) -> None:
+        """Settings have changed that may change in a running worker."""
+        self._config = config
+        self._batch.limit(config)
+        self._sink.use(config)
+
     async def run(self) -> None:
         """Until `stop`. Raises Terminal when the sink can't go on; nothing is committed past it."""
         await ensure_topics(self._config, pipeline_topics(self._config))
@@ -82,7 +89,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             while not self._stop.is_set():
                 if not self._batch.full:
-                    await self._poll(self._batch.wait_s)
+                    await self._poll(min(self._batch.wait_s, LOOK_S))
                 if self._batch.wait_s == 0:
                     await self._flush()
             await self._flush()
@@ -199,9 +206,8 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             mine.seen_origin = origin
         try:
             check_sizes(record, SIGNAL_BYTES)
-            batch = decode(BATCH_DECODER, record.value, "signal batch")
-            _check(batch.signals)
-        except ContractError as error:
+            batch = read_forwarded(record.value)
+        except Exception as error:  # whatever it is, the records behind it are not to wait
             await self._bury(record, error)
             return Entry(record, origin, None)
         content = SinkRecord(record.partition, record.offset, batch, len(record.value or b""))
@@ -209,7 +215,7 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _bury(self, record: Record, error: BaseException) -> None:
         log.error("dead letter", sink=self._sink.name, offset=record.offset, partition=record.partition,
-                  correlation_id=record.correlation_id, reason=str(error))  # fmt: skip
+                  correlation_id=record.correlation_id, reason=explain(error))  # fmt: skip
         key, value, headers = dead_letter(record, f"sink.{self._sink.name}", error)
         self._buried.append(await self._send("dead-letters", value, key, None, headers))
 
@@ -350,12 +356,3 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         except Fenced as error:
             log.warning("commit refused", sink=self._sink.name, reason=str(error))
         log.debug("written", sink=self._sink.name, records=len(entries))
-
-
-def _check(signals: Sequence[Any]) -> None:
-    """Only dedupe writes to `signals`; what others put there has no version to compare by."""
-    for signal in signals:
-        if signal.version is None or signal.digest is None or signal.value is None:
-            raise ContractError(
-                f"signal {signal.name!r} on `signals` lacks value, version or digest: send it to signals.raw"
-            )

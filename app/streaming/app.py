@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,6 +18,7 @@ from app.kafka_client import security_options
 from app.model.receipt import Origin
 from app.observe import metrics
 from app.observe.logging import configure_logging, library_config
+from app.reload import Reloader
 from app.streaming.attempts import MOST, Attempts
 from app.streaming.backlog import Backlog
 from app.streaming.dead_letters import dead_letter, explain
@@ -75,6 +77,7 @@ class SafeApp(faust.App):
         self.delivery = Delivery(on_failure=self._stop)
         self.backlog = Backlog()
         self.membership = Membership(SESSION_S, on_loss=stop_worker)
+        self.reloader = Reloader(config)
         self.states: list[HeldState] = []
         self._handling = 0
         self._changelogs: list[tuple[str, int]] = []
@@ -195,6 +198,7 @@ class SafeApp(faust.App):
 
     def configure(self) -> None:
         """Before the first use of `conf`: logging, the slot, what depends on it."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the reloader asks for it
         configure_logging(self.settings, self.stage)
         slot = claim(self.settings.data_dir, self.settings.group(self.stage))
         self.attempts = Attempts(slot.directory)
@@ -210,6 +214,7 @@ class SafeApp(faust.App):
         await super().on_first_start()
         self.membership.end_when_resumed()
         metrics.serve(self.settings)
+        self.add_future(self.reloader.watch())
         keep_what_is_there()
 
 

@@ -61,7 +61,8 @@ class Record:
     def correlation_id(self) -> str | None:
         """Id that follows a block or a foreign signal through every stage."""
         found = self.headers.get(CORRELATION_ID)
-        return found[:MAX_CORRELATION_CHARS].decode(errors="replace") if found else None
+        cut = found[:MAX_CORRELATION_CHARS] if found else b""
+        return cut.decode(errors="replace").replace("\0", "\ufffd") or None
 
     @property
     def appended_at(self) -> datetime:

@@ -30,11 +30,6 @@ class Worker:
             )
 
     @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
-
-    @property
     def returncode(self) -> int | None:
         """None while it runs."""
         return self._process.poll()
@@ -44,10 +39,24 @@ class Worker:
         """The end of what it wrote."""
         return self._log.read_text(errors="replace")[-4000:]
 
+    @property
+    def pid(self) -> int:
+        """Of the worker itself."""
+        return self._process.pid
+
+    @property
+    def whole_log(self) -> str:
+        """All that it wrote."""
+        return self._log.read_text(errors="replace")
+
     def kill(self) -> int:
         """SIGKILL; the exit code."""
         self._process.kill()
         return self._process.wait(10)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def suspend(self) -> None:
         """SIGSTOP: it stands still with all it holds."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
+from app.config import Settings
 from app.errors import ConfigurationError
 from app.sinks.base import Sink, SinkRecord, Written
 from app.sinks.rows import answer, flatten
@@ -31,6 +32,11 @@ class TimescaleSink(Sink):
         self._dsn = config.dsn.get_secret_value()
         self._pool: asyncpg.Pool | None = None
         self._expectation = Expectation()
+
+    def use(self, settings: Settings) -> None:
+        """See Sink."""
+        change = {"batch_threshold": settings.timescale_batch_threshold}
+        self._config = self._config.model_copy(update=change)
 
     async def open(self) -> None:
         """Migrate and connect. Raises Transient without a server, ConfigurationError when it refuses us."""
