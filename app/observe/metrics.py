@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from app.config import Settings
 from app.errors import ConfigurationError
@@ -23,6 +23,10 @@ processor_failures = Counter(
 processor_seconds = Histogram(
     "sigstream_processor_seconds", "Time a processor took for a block", ["processor"]
 )
+replay_signals = Counter(
+    "sigstream_replay_signals", "Signals that a replay has written", ["target", "outcome"]
+)
+replay_left = Gauge("sigstream_replay_left", "Records or blocks that a replay has before it", ["target"])
 
 
 def serve(settings: Settings) -> None:
