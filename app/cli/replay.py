@@ -134,6 +134,7 @@ def _document(report: Report, *, ended: bool, dry: bool) -> dict[str, object]:
             "total": tally.total(),
             "names": tally.by_name(),
             "examples": [change._asdict() for change in tally.examples()],
+            "reasons": tally.reasons,
             "appended": tally.appended,
         }
         for target, tally in report.items()
@@ -145,6 +146,8 @@ def _show(report: Report, *, dry: bool) -> None:
     console = out()
     for target, tally in report.items():
         console.print(_table(target, tally, dry=dry))
+        for name, reason in tally.reasons.items():
+            console.print(f"rejected, for example: {name}: {reason}", highlight=False, markup=False)
         if tally.appended is not None:
             console.print(f"{tally.appended:,} rows would be appended to the history")
         if tally.changes:

@@ -38,6 +38,7 @@ _HEADER = msgspec.json.Decoder(_Header)
 class Found:
     """A block on the topic, by its first record."""
 
+    chain: str
     height: int
     hash: str
     parent: str | None
@@ -115,6 +116,7 @@ class BlockReader:
 
 def _found(record: Record, header: _Header, *, asked: bool) -> Found:
     return Found(
+        chain=chain_of(record),
         height=header.height,
         hash=header.hash,
         parent=header.previousblockhash,
@@ -130,15 +132,15 @@ def _found(record: Record, header: _Header, *, asked: bool) -> Found:
 def chain_in(blocks: Blocks, live: LiveChain) -> list[Found]:
     """The chain's blocks that are there, lowest first; isolated ones are none of it.
 
-    By what the worker remembers; where it remembers nothing, as it would decide itself.
+    By what the worker remembers; where it remembers nothing, as it would decide itself. What it has not
+    computed yet is left to it.
     """
     linked = [block for block in blocks.by_hash.values() if not block.isolated]
     if not live.known:
         return _longest(linked)
-    lowest = min(live.hashes)
-    below = _longest([block for block in linked if block.height < lowest]) if linked else []
-    chain = [block for block in linked if live.hashes.get(block.height) == block.hash]
-    return [*below, *sorted(chain, key=lambda block: block.height)]
+    old = [block for block in linked if live.is_out_of_reach(block.height)]
+    chain = [block for block in linked if live.is_chain(block.height, block.hash)]
+    return sorted([*_longest(old), *chain], key=lambda block: block.height)
 
 
 def _longest(blocks: Sequence[Found]) -> list[Found]:

@@ -8,11 +8,11 @@ import orjson
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from app.dedupe import Known, Seen, decide
+from app.dedupe import Known, Seen, Verdict, decide
 from app.model.keys import version_of
 from app.model.receipt import Outcome
 from app.model.signal import Signal, SignalBatch
-from app.processors.run import Ran
+from app.processors.run import PROVIDER, Ran
 from app.replay.blocks import Found
 from app.replay.tally import Change, Tally
 
@@ -51,14 +51,42 @@ def changes(
         signal.version = version
     seen = Seen(0, {name: Known(s.version or 0, s.digest or 0) for name, s in known.items()})
     verdict = decide(batch, {}, seen, version=version, now=now, lifetime_ms=FOR_EVER_MS)
-    for outcome, names in verdict.outcomes.items():
-        for name in names:
-            said = Outcome.UNCHANGED if outcome in (Outcome.SAME, Outcome.OLDER) else outcome
-            tally.count(name, said)
+    _count(verdict, tally)
     fresh = verdict.forward.signals if verdict.forward else []
     wanted = [*fresh, *_gone(block, known, now, version)]
     sent = [signal for signal in wanted if _take(block, signal, known, tally, allow_cold=allow_cold)]
     return replace(batch, signals=sent) if sent else None
+
+
+def _count(verdict: Verdict, tally: Tally) -> None:
+    for outcome, names in verdict.outcomes.items():
+        said = Outcome.UNCHANGED if outcome in (Outcome.SAME, Outcome.OLDER) else outcome
+        for name in names:
+            tally.count(name, said)
+    for name, reason in verdict.reasons.items():
+        tally.reasons.setdefault(name, reason)
+
+
+def left_behind(found: Found, known: Mapping[str, Signal], tally: Tally, now: datetime) -> SignalBatch | None:
+    """What is to be taken back of a block that is not of the chain any more, if anything.
+
+    The live pipeline takes back what it has sent itself, not what a recomputation has added.
+    """
+    left = [s for s in known.values() if s.block_hash == found.hash and s.retracted_at is None]
+    if not left:
+        return None
+    version = _version(found, known)
+    for signal in left:
+        key = f"{PROVIDER}|{found.chain}|{found.ts}|{signal.name}"
+        tally.show(signal.name, Change(key, Outcome.RETRACTED.value, signal.value, None))
+    signals = [replace(signal, retracted_at=now, version=version) for signal in left]
+    return SignalBatch(
+        provider=PROVIDER,
+        symbol=found.chain,
+        ts=found.ts,
+        signals=signals,
+        correlation_id=found.correlation_id,
+    )
 
 
 def _version(found: Found, known: Mapping[str, Signal]) -> int:

@@ -19,8 +19,7 @@ JOIN_WAIT_S = 30.0
 CLOSE_WAIT_S = 10.0
 MOST_SILENT_MS = 3_600_000
 """Longest time between two marks: a topic may be read meanwhile."""
-BUSY_WAIT_S = 10.0
-"""How long a member may be one that was killed: a session, and a little."""
+COORDINATOR_WAIT_S = 10.0
 
 
 class Mark(msgspec.Struct, omit_defaults=True):
@@ -73,7 +72,7 @@ async def read_places(
 async def _committed(
     settings: Settings, group: str, partitions: Sequence[TopicPartition]
 ) -> Mapping[Any, Any]:
-    deadline = asyncio.get_running_loop().time() + BUSY_WAIT_S
+    deadline = asyncio.get_running_loop().time() + COORDINATOR_WAIT_S
     while True:
         try:
             return await committed_offsets(settings.need_kafka(), group, partitions)
@@ -146,11 +145,8 @@ async def join_group(
     settings: Settings, reader: Reader, group: str, topic: str, partitions: Sequence[TopicPartition]
 ) -> AsyncIterator[Job]:
     """As the only member. Raises ConfigurationError when there is one already, Transient without Kafka."""
-    deadline = asyncio.get_running_loop().time() + BUSY_WAIT_S
-    while (await reader.group(group))[1]:
-        if asyncio.get_running_loop().time() > deadline:
-            raise _busy(group)
-        await asyncio.sleep(0.2)
+    if (await reader.group(group))[1]:
+        raise _busy(group)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.need_kafka(),
         group_id=group,

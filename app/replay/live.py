@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 from aiokafka import TopicPartition
 
+from app.chain.tracker import REACH
 from app.config import Settings
 from app.query.kafka import Reader
 from app.streaming.topics import changelog
@@ -31,11 +32,17 @@ class LiveChain:
         """Whether a worker has computed anything of this chain."""
         return bool(self.hashes)
 
-    def has(self, height: int, hash_: str) -> bool:
-        """Whether a block is the chain's; below all that is remembered, nobody knows better."""
-        if not self.hashes or height < min(self.hashes):
-            return True
+    def is_chain(self, height: int, hash_: str) -> bool:
+        """Whether a block is the chain's, for certain."""
         return self.hashes.get(height) == hash_
+
+    def has_left(self, height: int, hash_: str) -> bool:
+        """Whether another block is the chain's in its place."""
+        return self.hashes.get(height, hash_) != hash_
+
+    def is_out_of_reach(self, height: int) -> bool:
+        """Whether the worker can't put a block of a height that it does not know any more."""
+        return height not in self.hashes and height <= max(self.hashes) - REACH
 
 
 async def live_chain(settings: Settings, reader: Reader, chain: str) -> LiveChain:

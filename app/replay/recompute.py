@@ -12,6 +12,7 @@ from app.config import Settings
 from app.errors import ConfigurationError
 from app.labels.watch import LabelSource
 from app.model.keys import canonical_symbol
+from app.model.receipt import Outcome
 from app.model.signal import SignalBatch
 from app.observe import metrics
 from app.processors.history import WINDOW, History
@@ -20,7 +21,7 @@ from app.processors.run import Enabled, run_processors
 from app.query.kafka import Reader, open_reader
 from app.replay.asked import Asked, Unit, ranges_of
 from app.replay.blocks import BlockReader, Blocks, Found, chain_in
-from app.replay.compare import Block, changes, lengths
+from app.replay.compare import Block, changes, left_behind, lengths
 from app.replay.known import read_known
 from app.replay.live import live_chain
 from app.replay.outlet import Outlet, open_outlet
@@ -97,7 +98,7 @@ class Recomputation:
         lone = [block for block in alone if self._is_wanted(block)]
         if not wanted and not lone:
             raise self._nothing(blocks, chain)
-        times = {block.ts for block in (*chain, *lone)}
+        times = {block.ts for block in blocks.by_hash.values()}
         await read_known(self._settings, reader, self._chain, times, held, self._watch)
         path = self._path(chain, wanted)
         self._check_warm_up(held, blocks, path, wanted)
@@ -106,6 +107,21 @@ class Recomputation:
             if outlet.resumed:
                 self._watch.say(f"goes on at height {outlet.next}, where it stopped")
         await self._compute(held, path, lone, outlet)
+        await self._take_back(reader, held, blocks, outlet)
+        if outlet is not None:
+            await outlet.finish()
+
+    async def _take_back(self, reader: Reader, held: Spool, blocks: Blocks, outlet: Outlet | None) -> None:
+        """What is left of blocks that are not of the chain any more: some may have left it meanwhile."""
+        live = await live_chain(self._settings, reader, self._chain)
+        now = datetime.now(UTC)
+        for block in blocks.by_hash.values():
+            gone = not block.isolated and live.has_left(block.height, block.hash)
+            if not gone or not self._is_wanted(block):
+                continue
+            batch = left_behind(block, held.signals(block.ts), self._tally, now)
+            if outlet is not None and batch is not None:
+                await self._send(outlet, held, batch)
 
     async def _read(self, reader: Reader, held: Spool) -> Blocks:
         topic = self._settings.topic("blocks")
@@ -191,17 +207,19 @@ class Recomputation:
                 now,
                 allow_cold=self._wanted.allow_cold,
             )
-            if outlet is not None:
-                await self._send(outlet, block, batch, count)
-        if outlet is not None:
-            await outlet.finish()
+            if outlet is None:
+                continue
+            if batch is not None:
+                await self._send(outlet, held, batch)
+            if count % EVERY == 0 and not block.found.isolated:
+                await outlet.mark(block.found.height + 1)
 
-    async def _send(self, outlet: Outlet, block: Block, batch: SignalBatch | None, count: int) -> None:
-        if batch is not None:
-            metrics.replay_signals.labels(TARGET, "sent").inc(len(batch.signals))
-            await outlet.send(batch)
-        if count % EVERY == 0 and not block.found.isolated:
-            await outlet.mark(block.found.height + 1)
+    async def _send(self, outlet: Outlet, held: Spool, batch: SignalBatch) -> None:
+        await outlet.send(batch)
+        held.add_signals(batch.ts, batch.signals)
+        for signal in batch.signals:
+            outcome = Outcome.UPDATED if signal.retracted_at is None else Outcome.RETRACTED
+            metrics.replay_signals.labels(TARGET, outcome).inc()
 
     def _along(self, held: Spool, path: Sequence[Found]) -> Iterator[Block]:
         """The chain's blocks, each with those before it."""

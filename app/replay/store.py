@@ -127,6 +127,8 @@ class StoreReplay:
         for record, answers in zip(batch, written, strict=True):
             for signal, answer in zip(record.batch.signals, answers, strict=True):
                 self.tally.count(signal.name, answer.outcome)
+                if answer.reason is not None:
+                    self.tally.reasons.setdefault(signal.name, answer.reason)
                 metrics.replay_signals.labels(self._name, answer.outcome).inc()
 
     async def _acquire(self, job: Job, tp: TopicPartition) -> None:

@@ -28,6 +28,9 @@ class Tally:
     appended: int | None = None
     """Rows that a store which keeps every version would get, unchanged signals' too: of a dry run to one."""
 
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why a signal of this name was rejected, the first time."""
+
     def count(self, name: str, outcome: str) -> None:
         """One more."""
         self.counts[name][str(outcome)] += 1

@@ -1,0 +1,105 @@
+"""A replay that Ctrl-C stops goes on where it was; two at once are refused."""
+
+import sqlite3
+import sys
+from contextlib import closing
+
+import orjson
+
+from app.config import Settings
+from app.query.kafka import open_reader
+from app.replay.job import join_group, read_places
+from app.replay.store import group_of
+from tests.support.commands import command
+from tests.support.probe import probe, until
+from tests.support.processes import program, worker
+from tests.support.signals import PROVIDER, forwarded
+from tests.support.stores import SqliteStore
+
+RECORDS = 1500
+PROGRAM = (sys.executable, "-m", "app.main")
+OPTIONS = ("replay", "--from-offset", "earliest", "--sink", "sqlite", "--json")
+
+
+async def progress(settings: Settings) -> tuple[int, int]:
+    """Records that are done, of how many."""
+    async with open_reader(settings) as reader:
+        partitions = await reader.partitions(settings.topic("signals"))
+        places = (await read_places(settings, group_of(settings, "sqlite"), partitions)).values()
+    return sum(p.position - p.mark.first for p in places), sum(p.mark.end - p.mark.first for p in places)
+
+
+async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings) -> None:
+    store = SqliteStore()
+    settings = await store.settings(settings.model_copy(update={"sinks": ("sqlite",)}))
+    async with probe(settings) as kafka:
+        await kafka.send("signals", forwarded(RECORDS, "sqlite", settings.signal_partitions, names=1))
+        with worker(settings, "sink", "sqlite"):
+
+            async def all_written() -> bool:
+                return await kafka.lag("sink.sqlite", "signals") == 0
+
+            await until(all_written, "all records in the store")
+        before = await store.latest(PROVIDER)
+        with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
+            file.execute("DELETE FROM signals")
+
+    slow = settings.model_copy(update={"sink_batch_signals": 1})
+    with program(slow, [*PROGRAM, *OPTIONS], "replay") as running:
+
+        async def begun() -> bool:
+            assert running.returncode is None, running.log
+            return (await progress(settings))[0] > 20
+
+        await until(begun, "a replay that is under way")
+        code = running.interrupt()
+        assert code == 130, running.log
+        assert "the same command goes on" in running.log
+    done, total = await progress(settings)
+    assert 0 < done < total == RECORDS
+    assert 0 < await store.count(PROVIDER) < RECORDS
+
+    other = await command(settings, *OPTIONS, "--to", "3", "--dry-run")
+    assert other.code == 0, other.err
+    assert (await progress(settings)) == (done, total)
+    resumed = await command(settings, *OPTIONS)
+    assert resumed.code == 0, resumed.err
+    assert f"goes on where it stopped, {done} of {total} records are done" in resumed.err
+    outcomes = orjson.loads(resumed.out)["targets"]["sqlite"]["total"]
+    assert sum(outcomes.values()) == total - done
+    assert outcomes.get("unchanged", 0) <= 1  # written, and not marked before Ctrl-C
+    assert await store.latest(PROVIDER) == before
+    again = await command(settings, *OPTIONS)
+    assert orjson.loads(again.out)["targets"]["sqlite"]["total"] == {"unchanged": RECORDS}
+    assert "goes on" not in again.err
+
+    group, topic = group_of(settings, "sqlite"), settings.topic("signals")
+    async with open_reader(settings) as reader:
+        partitions = await reader.partitions(topic)
+        async with join_group(settings, reader, group, topic, partitions):
+            refused = await command(settings, *OPTIONS)
+    assert refused.code == 1
+    assert "another replay is running" in refused.err
+    await refusals(settings)
+
+
+async def refusals(settings: Settings) -> None:
+    """What can't be replayed is said in one line."""
+    for options, says in (
+        (("--from-offset", "5000"), "ends at offset"),
+        (("--from-offset", "earliest", "--sink", "timescale"), "SIGSTREAM_TIMESCALE_DSN is not set"),
+        (("--from-height", "0", "--recompute"), "holds no block of BTC, but of nothing"),
+    ):
+        done = await command(settings, "replay", *options)
+        assert done.code == 1
+        assert says in done.err
+        assert "Traceback" not in done.err
+
+
+async def test_what_a_sink_has_not_read_yet_is_its_own_to_write(settings: Settings) -> None:
+    async with probe(settings) as kafka:
+        await kafka.send("signals", forwarded(20, "sqlite", settings.signal_partitions))
+    refused = await command(settings, *OPTIONS)
+    assert refused.code == 1
+    assert "start `sigstream worker sink sqlite` instead" in refused.err
+    assert not settings.sqlite_file.exists()
