@@ -10,6 +10,10 @@ COLUMNS = (
     *("provider", "symbol", "ts", "name", "value", "score", "confidence", "signal_type", "block_height"),
     *("version", "retracted_at"),
 )
+HELD = (
+    *("provider", "symbol", "ts", "name", "version", "digest", "value", "score", "confidence", "metadata"),
+    *("signal_type", "block_height", "block_hash", "block_time", "retracted_at"),
+)
 
 Row = dict[str, Any]
 Arguments = dict[str, Any]
@@ -65,12 +69,11 @@ class Store:
         )
 
     async def held(self, provider: str, symbol: str, times: Sequence[str]) -> list[Row]:
-        """All versions of one series at these times (canonical): key, version, digest, value, metadata
-        and `retracted_at`."""
+        """All versions of one series at these times (canonical): the columns `HELD`."""
         ends = {"first": min(times), "last": max(times)}
         arguments = {"provider": provider, "symbol": symbol, **ends, "times": ",".join(sorted(set(times)))}
         marks = {name: self.mark(number, name) for number, name in enumerate(arguments, 1)}
-        columns = "provider, symbol, ts, name, version, digest, value, metadata, retracted_at"
+        columns = ", ".join(HELD)
         return await self.query(
             f"SELECT {columns} FROM {self.versions_table} "  # noqa: S608 - nothing is input
             f"WHERE provider = {marks['provider']} AND symbol = {marks['symbol']} "

@@ -1,7 +1,7 @@
 """A block computed again, compared with what is known of it: what has to be sent. Pure."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
@@ -29,11 +29,11 @@ class Block:
 
     found: Found
     ran: Ran
-    length: int
+    length: int = 0
     """Blocks of the window that were there."""
-    folded: Collection[str] = ()
-    """Processors whose signals follow from all blocks before, where not all of these were there."""
-    ok: Collection[str] = field(default_factory=set)
+    short: Collection[str] = ()
+    """Processors that look further back than the blocks that were read, where there were more once."""
+    ok: Collection[str] = ()
     """Processors that said what there is to say of it."""
 
 
@@ -131,7 +131,7 @@ def _is_colder(block: Block, signal: Signal, old: Signal) -> bool:
     """Whether what is known was computed from more blocks."""
     if old.retracted_at is not None:
         return False
-    if signal.signal_type in block.folded:
+    if signal.signal_type in block.short:
         return True
     before = lengths(old)
     after = {**lengths(signal), "window": block.length}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from xxhash import xxh3_64_hexdigest
@@ -22,6 +22,7 @@ from app.query.kafka import Reader, open_reader
 from app.replay.asked import Asked, Unit, ranges_of
 from app.replay.blocks import BlockReader, Blocks, Found, chain_in
 from app.replay.compare import Block, changes, left_behind, lengths
+from app.replay.followed import Followed
 from app.replay.known import read_known
 from app.replay.live import live_chain
 from app.replay.outlet import Outlet, open_outlet
@@ -45,17 +46,6 @@ class Wanted:
     allow_cold: bool = False
 
 
-class Followed(History):
-    """A history that knows who has asked for what follows from all blocks before."""
-
-    asked: frozenset[str] = frozenset()
-
-    def state(self, processor: str) -> object:
-        """See History."""
-        self.asked |= {processor}
-        return super().state(processor)
-
-
 class Recomputation:
     """One run."""
 
@@ -66,6 +56,7 @@ class Recomputation:
         self._processors: Sequence[Enabled] = enabled_processors(settings)
         self._labels = LabelSource(settings.labels).current
         self._tally = tally
+        self._truncated = False
         self._watch = Counted(watch, TARGET)
 
     @property
@@ -99,8 +90,17 @@ class Recomputation:
         if not wanted and not lone:
             raise self._nothing(blocks, chain)
         times = {block.ts for block in blocks.by_hash.values()}
-        await read_known(self._settings, reader, self._chain, times, held, self._watch)
+        await read_known(
+            self._settings,
+            reader,
+            self._chain,
+            times,
+            held,
+            self._watch,
+            allow_cold=self._wanted.allow_cold,
+        )
         path = self._path(chain, wanted)
+        self._truncated = bool(path) and self._is_truncated(held, blocks, chain, path[0])
         self._check_warm_up(held, blocks, path, wanted)
         if outlet is not None:
             await outlet.begin(self.job, _ends(wanted, lone))
@@ -166,6 +166,12 @@ class Recomputation:
         warm_up = first if self._wanted.warm_up is None else min(first, self._wanted.warm_up)
         return list(chain[first - warm_up : chain.index(wanted[-1]) + 1])
 
+    def _is_truncated(self, held: Spool, blocks: Blocks, chain: Sequence[Found], first: Found) -> bool:
+        """Whether the chain had blocks below the first that is read."""
+        known = self._window(held, first)
+        lost = known > 0 if known is not None else blocks.expired and first.height > 0
+        return lost or first is not chain[0]
+
     def _check_warm_up(
         self, held: Spool, blocks: Blocks, path: Sequence[Found], wanted: Sequence[Found]
     ) -> None:
@@ -224,14 +230,12 @@ class Recomputation:
     def _along(self, held: Spool, path: Sequence[Found]) -> Iterator[Block]:
         """The chain's blocks, each with those before it."""
         memory = Memory()
-        truncated = bool(path) and (self._window(held, path[0]) or 0) > 0
         for found in path:
             history = memory.before_as(Followed, found.height)
             block = self._one(held, found, history)
             memory.add(block.ran.past)
-            yield Block(
-                found, block.ran, min(WINDOW, len(history)), history.asked if truncated else (), block.ok
-            )
+            short = history.too_short_for() if self._truncated else ()
+            yield replace(block, length=min(WINDOW, len(history)), short=short)
 
     def _alone(self, held: Spool, found: Found) -> Block:
         return self._one(held, found, None)
@@ -244,7 +248,7 @@ class Recomputation:
         for name, error in ran.failures.items():
             self._watch.say(f"processor {name} failed at height {found.height}: {error}")
         names = {enabled.processor.name for enabled in self._processors}
-        return Block(found, ran, 0, (), names - set(ran.failures))
+        return Block(found, ran, ok=names - set(ran.failures))
 
 
 def _ends(wanted: Sequence[Found], lone: Sequence[Found]) -> range:

@@ -48,6 +48,10 @@ class Spool:
         rows = ((ts, s.name, s.version, s.digest, ENCODER.encode(s)) for s in signals)
         self._connection.executemany(_KEEP, rows)
 
+    def times(self) -> set[str]:
+        """Of all signals that are kept."""
+        return {ts for (ts,) in self._connection.execute("SELECT DISTINCT ts FROM known")}
+
     def signals(self, ts: str) -> dict[str, Signal]:
         """By name, the latest."""
         rows = self._connection.execute("SELECT signal FROM known WHERE ts = ?", (ts,))
