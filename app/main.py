@@ -260,6 +260,51 @@ def verify_command(
 
 
 @app.command()
+def replay(
+    from_offset: Annotated[
+        str | None, typer.Option(help="On each partition; `earliest`: all that Kafka has.")
+    ] = None,
+    from_time: Annotated[str | None, typer.Option(help="Of the broker, like 2026-01-31T12:00:00Z.")] = None,
+    from_height: Annotated[
+        int | None, typer.Option(min=0, help="Signals of blocks from this height on.")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="In the same unit: an offset or a time that is not included, or the last height."),
+    ] = None,
+    sink: Annotated[
+        list[str] | None, typer.Option(help="bigquery, sqlite or timescale; default: all required.")
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Read `blocks` instead, and compute their signals again.")
+    ] = False,
+    chain: Annotated[str, typer.Option(help="Of --recompute: symbol of the chain.")] = "BTC",
+    warm_up: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of --recompute: blocks read before the first; default: all there are."),
+    ] = None,
+    allow_cold: Annotated[
+        bool, typer.Option("--allow-cold", help="Of --recompute: replace what had a longer window, too.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing, say what would change.")] = False,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Serve metrics meanwhile.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write records of `signals` to the stores once more; goes on where it was stopped."""
+    from app.cli.asked import check_alone, read_asked
+    from app.cli.replay import Options, run_recompute, run_replay
+    from app.replay.recompute import Wanted
+
+    asked = read_asked(from_offset, from_time, from_height, to)
+    options = Options(tuple(sink or ()), dry_run, as_json, metrics_port)
+    if recompute:
+        wanted = Wanted(asked, chain, warm_up, allow_cold)
+        raise typer.Exit(run_recompute(settings(), wanted, options))
+    check_alone(warm_up, allow_cold=allow_cold)
+    raise typer.Exit(run_replay(settings(), asked, options))
+
+
+@app.command()
 def features(
     file: Annotated[Path, typer.Argument(help="`getblock <hash> 3` as .json or .json.zst.")],
     as_json: AsJson = False,

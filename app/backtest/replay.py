@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -10,6 +10,8 @@ from app.errors import Terminal
 from app.model.features import BlockFeatures
 from app.processors.history import MOST, History, Past
 from app.processors.run import Enabled, run_processors
+
+H = TypeVar("H", bound=History)
 
 
 class Replayed(NamedTuple):
@@ -29,8 +31,12 @@ class Memory:
 
     def before(self, height: int) -> History:
         """The history of the block at `height`."""
+        return self.before_as(History, height)
+
+    def before_as(self, kind: type[H], height: int) -> H:
+        """The same as one's own kind of history."""
         missing = height - self._heights[-1] - 1 if self._heights else 0
-        return History(self._near[-MOST:], self._at, missing)
+        return kind(self._near[-MOST:], self._at, missing)
 
     def add(self, past: Past) -> None:
         """The next block's."""

@@ -27,6 +27,10 @@ settings_reloads = Counter(
     "sigstream_settings_reloads", "Readings of the settings file since the start, by result", ["result"]
 )
 settings_refused = Gauge("sigstream_settings_refused", "1 while the settings file, as it is, was refused")
+replay_signals = Counter(
+    "sigstream_replay_signals", "Signals that a replay has written", ["target", "outcome"]
+)
+replay_left = Gauge("sigstream_replay_left", "Records or blocks that a replay has before it", ["target"])
 
 
 def serve(settings: Settings) -> None:

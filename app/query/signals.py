@@ -1,6 +1,6 @@
 """Signals as the stores have them: the latest rows, and how many there are."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +9,10 @@ from app.model.keys import canonical_symbol
 COLUMNS = (
     *("provider", "symbol", "ts", "name", "value", "score", "confidence", "signal_type", "block_height"),
     *("version", "retracted_at"),
+)
+HELD = (
+    *("provider", "symbol", "ts", "name", "version", "digest", "value", "score", "confidence", "metadata"),
+    *("signal_type", "block_height", "block_hash", "block_time", "retracted_at"),
 )
 
 Row = dict[str, Any]
@@ -37,6 +41,8 @@ class Store:
     """Rows of all versions that it keeps, retracted ones too."""
     time: Callable[[str], str] = str
     """SQL of a time whose text a mark stands for."""
+    times: Callable[[str], str] = str
+    """SQL of a query for the times whose texts, joined by commas, a mark stands for."""
 
     async def latest(self, wanted: Wanted) -> list[Row]:
         """Rows with the newest `ts` first. Raises what `query` raises."""
@@ -59,6 +65,20 @@ class Store:
             f"SELECT {key}, count(*) AS copies FROM {self.versions_table} "  # noqa: S608 - nothing is input
             f"WHERE provider = {marks['provider']} AND symbol = {marks['symbol']} "
             f"AND ts >= {self.time(marks['first'])} AND ts < {self.time(marks['last'])} GROUP BY {key}",
+            arguments,
+        )
+
+    async def held(self, provider: str, symbol: str, times: Sequence[str]) -> list[Row]:
+        """All versions of one series at these times (canonical): the columns `HELD`."""
+        ends = {"first": min(times), "last": max(times)}
+        arguments = {"provider": provider, "symbol": symbol, **ends, "times": ",".join(sorted(set(times)))}
+        marks = {name: self.mark(number, name) for number, name in enumerate(arguments, 1)}
+        columns = ", ".join(HELD)
+        return await self.query(
+            f"SELECT {columns} FROM {self.versions_table} "  # noqa: S608 - nothing is input
+            f"WHERE provider = {marks['provider']} AND symbol = {marks['symbol']} "
+            f"AND ts >= {self.time(marks['first'])} AND ts <= {self.time(marks['last'])} "
+            f"AND ts IN ({self.times(marks['times'])})",
             arguments,
         )
 

@@ -53,7 +53,15 @@ def _sqlite(settings: Settings) -> Store:
     async def query(sql: str, arguments: Arguments) -> list[Row]:
         return await asyncio.to_thread(run, sql, arguments)
 
-    return Store("sqlite", "signals_latest", lambda _, name: f":{name}", query)
+    return Store(
+        "sqlite",
+        "signals_latest",
+        lambda _, name: f":{name}",
+        query,
+        times=lambda mark: (
+            f"""SELECT value FROM json_each('["' || replace({mark}, ',', '","') || '"]')"""  # noqa: S608
+        ),
+    )
 
 
 def _timescale(settings: Settings) -> Store:
@@ -78,6 +86,7 @@ def _timescale(settings: Settings) -> Store:
         lambda number, _: f"${number}",
         query,
         time=lambda mark: f"{mark}::text::timestamptz",
+        times=lambda mark: f"SELECT unnest(string_to_array({mark}::text, ','))::timestamptz",
     )
 
 
@@ -115,6 +124,7 @@ def _bigquery(settings: Settings) -> Store:
         query,
         versions_table=f"(SELECT * FROM `{config.table_id}` WHERE refused IS NULL)",  # noqa: S608
         time=lambda mark: f"TIMESTAMP({mark})",
+        times=lambda mark: f"SELECT TIMESTAMP(one) FROM UNNEST(SPLIT({mark}, ',')) AS one",  # noqa: S608
     )
 
 

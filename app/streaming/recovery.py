@@ -14,6 +14,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
+from app.kafka_client import client_options
 from app.streaming.topics import FETCH_BYTES
 
 log = structlog.get_logger()
@@ -56,7 +57,7 @@ class BulkRecovery(Recovery):
         """Until each partition's `offsets`, of the last record that is in the table, are its end."""
         app: Any = self.app
         async with AIOKafkaConsumer(
-            bootstrap_servers=app.settings.need_kafka(),
+            **client_options(app.settings),
             enable_auto_commit=False,
             max_partition_fetch_bytes=FETCH_BYTES,
         ) as reader:

@@ -72,6 +72,11 @@ class Worker:
         stat = Path(f"/proc/{self._process.pid}/stat").read_text()
         return stat.rpartition(") ")[2].startswith("T")
 
+    def interrupt(self) -> int:
+        """SIGINT, as Ctrl-C; the exit code."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(20)
+
     def stop(self) -> int:
         """SIGTERM, as an orderly stop; the exit code."""
         if self._process.poll() is None:

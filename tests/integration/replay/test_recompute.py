@@ -1,0 +1,145 @@
+"""`sigstream replay --recompute`: the same code changes nothing, another parameter just what it is of."""
+
+from typing import Any
+
+import orjson
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from app.config import Settings
+from app.embedded.bigquery import BigQuery
+from app.embedded.postgres import Postgres
+from app.processors.run import PROVIDER
+from app.query.kafka import open_reader
+from app.sources.simulator import CHAIN, simulate
+from tests.support.blocks import message
+from tests.support.commands import command
+from tests.support.pipeline import View, running, view, with_stores
+from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore, Stored
+
+BLOCKS = 30
+FEERATES = {f"mempool.feerate_p{share}" for share in (10, 25, 50, 75, 90)}
+EVERYTHING = ("--from-height", "0")
+
+
+async def recomputed(settings: Settings, *options: str) -> dict[str, Any]:
+    """What the command says of `signals.raw`."""
+    done = await command(settings, "replay", "--recompute", "--chain", CHAIN, "--json", *options)
+    assert done.code == 0, done.err
+    found: dict[str, Any] = orjson.loads(done.out)["targets"]["signals.raw"]
+    return found
+
+
+def with_params(settings: Settings, **params: dict[str, Any]) -> Settings:
+    return settings.model_copy(update={"processor_params": params})
+
+
+async def latest(pipe: View) -> dict[str, dict[Key, Stored]]:
+    return {name: await store.latest(PROVIDER) for name, store in pipe.stores.items()}
+
+
+async def test_only_what_another_parameter_changes_is_stored(
+    settings: Settings, postgres: Postgres, bigquery: BigQuery
+) -> None:
+    settings, stores = await with_stores(
+        settings, (SqliteStore(), PostgresStore(postgres), BigQueryStore(bigquery))
+    )
+    other = with_params(settings, mempool={"feerate_half": 40.0})
+    with running(settings, stores) as pipeline:
+        async with view(pipeline) as pipe:
+            await pipe.kafka.send("blocks", map(message, simulate(BLOCKS, seed=5)))
+            await pipe.at_rest()
+            before = await latest(pipe)
+            signals = len(before["sqlite"])
+            raw = await pipe.kafka.count("signals.raw")
+
+            assert (await recomputed(settings, *EVERYTHING))["total"] == {"unchanged": signals}
+            dry = await recomputed(other, *EVERYTHING, "--dry-run")
+            await is_refused_where_it_is_cold(settings)
+            assert await pipe.kafka.count("signals.raw") == raw
+            found = await recomputed(other, *EVERYTHING)
+            assert dry == found
+            assert {name for name, counts in found["names"].items() if "updated" in counts} == FEERATES
+            assert found["total"] == {"updated": 5 * BLOCKS, "unchanged": signals - 5 * BLOCKS}
+            await pipe.at_rest()
+            for name, now in (await latest(pipe)).items():
+                assert {key[3] for key, row in now.items() if row != before[name][key]} == FEERATES, name
+            assert (await command(settings, "verify", "--drained")).code == 0
+            assert (await recomputed(other, *EVERYTHING))["total"] == {"unchanged": signals}
+
+
+async def is_refused_where_it_is_cold(settings: Settings) -> None:
+    """With fewer blocks before them than they were computed with, signals stay as they are."""
+    late = ("--from-height", "20", "--to", "24")
+    found = await recomputed(settings, *late, "--warm-up", "5")
+    assert set(found["total"]) == {"cold"}
+    none = await command(settings, "replay", "--recompute", "--chain", CHAIN, *late, "--warm-up", "0")
+    assert none.code == 1
+    assert "no block of BTC-SIM below height 20" in none.err
+    assert "--allow-cold" in none.err
+    cold = await recomputed(settings, *late, "--warm-up", "0", "--allow-cold", "--dry-run")
+    assert set(cold["total"]) == {"updated", "retracted"}
+
+
+async def test_what_has_left_the_chain_stays_away(settings: Settings) -> None:
+    settings, stores = await with_stores(settings, (SqliteStore(),))
+    main = list(simulate(12, seed=21))
+    fork = list(simulate(4, seed=21, start_height=7, fork=1))  # heights 7 to 10
+    tiers = with_params(settings, whale={"tiers_btc": [50, 100, 500, 1000]})
+    with running(settings, stores) as pipeline:
+        async with view(pipeline) as pipe:
+            await pipe.kafka.send("blocks", map(message, main[:9]))
+            await pipe.at_rest()
+            await pipe.kafka.send("blocks", map(message, fork))
+            await pipe.at_rest()
+            first = await shown(pipe)
+
+            found = await recomputed(tiers, *EVERYTHING)
+            assert set(found["total"]) == {"unchanged", "inserted"}
+            assert found["total"]["inserted"] == 2 * 11
+            await pipe.at_rest()
+            added = await shown(pipe) - first
+            assert {key[3] for key in added} == {"whale.count:50btc", "whale.sum_btc:50btc"}
+            assert len(added) == 2 * 11
+
+            await pipe.kafka.send("blocks", map(message, main[9:]))
+            await pipe.at_rest()
+            back = await shown(pipe)
+            assert len({ts for _, _, ts, _ in back - added}) == 12
+            left = {key for key in added & back if key[2] not in {ts for _, _, ts, _ in back - added}}
+            assert len(left) == 2 * 4  # nobody has told the worker of them
+            found = await recomputed(tiers, *EVERYTHING)
+            assert found["total"]["retracted"] == len(left)
+            await pipe.at_rest()
+            now = await shown(pipe)
+            assert len({ts for _, _, ts, _ in now}) == 12
+            assert not left & now
+            assert (await command(settings, "verify", "--drained")).code == 0
+            await after_retention(tiers, pipe)
+
+
+async def after_retention(settings: Settings, pipe: View) -> None:
+    """What has left `signals` is known from a store."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.need_kafka())
+    async with open_reader(settings) as reader:
+        bounds = await reader.bounds(await reader.partitions(settings.topic("signals")))
+    await admin.start()
+    try:
+        await admin.delete_records({tp: RecordsToDelete(end) for tp, (_, end) in bounds.items()})
+    finally:
+        await admin.close()
+    raw = await pipe.kafka.count("signals.raw")
+    assert set((await recomputed(settings, *EVERYTHING))["total"]) == {"unchanged"}
+    assert await pipe.kafka.count("signals.raw") == raw
+    settings.sqlite_file.rename(settings.sqlite_file.with_suffix(".away"))
+    unknown = await command(settings, "replay", "--recompute", "--chain", CHAIN, *EVERYTHING)
+    assert unknown.code == 1
+    assert "no store is at hand" in unknown.err
+    lost = await command(settings, "replay", "--from-offset", "0", "--sink", "sqlite")
+    assert lost.code == 1
+    assert "has left the topic (retention): `--from-offset earliest`" in lost.err
+
+
+async def shown(pipe: View) -> set[Key]:
+    """Keys of what counts."""
+    found = await pipe.stores["sqlite"].latest(PROVIDER)
+    return {key for key, row in found.items() if not row.retracted}
