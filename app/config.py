@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -80,6 +88,13 @@ class Settings(BaseSettings):
     """Without a block of the chain for this long, a gap in its heights is passed, ..."""
     gap_blocks: PositiveInt = 2000
     """... or once so many blocks wait behind it."""
+    first_height: NonNegativeInt = 0
+    """Height of a chain's first block: below it nothing is waited for."""
+    emit_from_height: NonNegativeInt = 0
+    """Blocks below are computed and remembered, but their signals are not sent: they only warm up."""
+    versions_from: NonNegativeInt | None = None
+    """Versions of block signals count from here on, instead of being the broker's time; what decides
+    whether a backfill or the live pipeline wins (docs/backfill.md)."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where a worker serves its metrics to Prometheus, on all addresses; 0: nowhere."""
     processors: Annotated[tuple[str, ...], NoDecode] = (

@@ -48,6 +48,11 @@ class Worker:
         """SIGSTOP: it stands still with all it holds."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def interrupt(self, within_s: float = 60.0) -> int:
+        """SIGINT, as Ctrl-C; the exit code."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(within_s)
+
     def stop(self) -> int:
         """SIGTERM, as an orderly stop; the exit code."""
         if self._process.poll() is None:
