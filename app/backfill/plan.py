@@ -17,6 +17,8 @@ TOPIC = "backfill"
 """Short name of the topic whose first record is the plan."""
 GAP_WAIT_S = 60.0
 """A worker that was killed is back before a gap is passed."""
+PATIENT = 30
+"""Times the budget of a processor: it is wall-clock time, and a process of low priority waits a lot."""
 BATCH_SIGNALS = 1000
 """Of the sinks: small writes let the live pipeline's in between."""
 ERA_S = 3_000_000_000
@@ -73,11 +75,12 @@ def settings_of(live: Settings, namespace: str, begun: Begun, metrics_port: int)
     """Of the backfill's workers: a namespace of their own, the stores of the live pipeline."""
     own = {
         "namespace": namespace,
-        "metrics_port": metrics_port,
+        "metrics_port": metrics_port + 1 if metrics_port else 0,
         "first_height": begun.plan.begin,
         "emit_from_height": begun.plan.first,
         "versions_from": versions_from(begun),
         "gap_wait_s": GAP_WAIT_S,
+        "processor_budget_s": PATIENT * live.processor_budget_s,
         "sink_batch_signals": min(BATCH_SIGNALS, live.sink_batch_signals),
     }
     return live.model_copy(update=own)

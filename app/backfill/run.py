@@ -8,10 +8,12 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.backfill import measures
 from app.backfill.crew import Crew
 from app.backfill.feeder import IN_FLIGHT, Gate, Sent, feed
 from app.backfill.lags import Lags
 from app.backfill.ledger import TOPICS, Ledger
+from app.backfill.measures import Pace
 from app.backfill.plan import (
     GAP_WAIT_S,
     Begun,
@@ -25,6 +27,7 @@ from app.backfill.plan import (
 from app.backfill.sources import History, open_source
 from app.config import Settings
 from app.errors import ConfigurationError, Transient
+from app.observe import metrics
 from app.query.kafka import Reader, open_reader
 from app.sources.ingest import BlockProducer
 from app.sources.resume import resume_point
@@ -52,6 +55,7 @@ class Asked:
     replace: bool
     processes: int
     metrics_port: int = 0
+    """Of the command itself; its workers have the next ones. 0: none."""
 
 
 @dataclass(slots=True)
@@ -63,7 +67,8 @@ class Progress:
     ledger: Ledger
     lags: dict[str, int]
     restarted: list[str]
-    dead_letters: int = 0
+    left_s: float | None = None
+    """Estimated seconds."""
 
 
 class Watch(Protocol):
@@ -89,6 +94,7 @@ async def backfill(live: Settings, asked: Asked, watch: Watch) -> Progress:
     async with open_source(live, asked.source, asked.chain, asked.first, asked.last) as source:
         begun = await _begin(live, asked, source)
         settings = settings_of(live, asked.namespace, begun, asked.metrics_port)
+        metrics.serve(live.model_copy(update={"metrics_port": asked.metrics_port}))
         await ensure_topics(settings, pipeline_topics(settings))
         return await _run(settings, begun.plan, source, asked.processes, watch)
 
@@ -217,13 +223,22 @@ async def _watched(settings: Settings, reader: Reader, progress: Progress, gate:
     """Until all is settled: every block, or nothing is on its way any more."""
     lags = Lags(settings, reader)
     clock = asyncio.get_running_loop().time
-    moved = clock()
+    moved, pace = clock(), Pace()
     while True:
         progress.lags = await lags.read()
         await gate.measured(max(progress.lags.values()))
+        progress.left_s = pace.left_s(clock(), progress.ledger.blocks, progress.plan.blocks)
+        _measure(settings.namespace, progress)
         watch.show(progress)
         if any(progress.lags.values()) or not progress.sent.over or not await lags.nothing_owed():
             moved = clock()
         elif progress.ledger.blocks >= progress.plan.blocks or clock() - moved > QUIET_S:
             return
         await asyncio.sleep(LOOK_S)
+
+
+def _measure(namespace: str, progress: Progress) -> None:
+    measures.blocks_wanted.labels(namespace).set(progress.plan.blocks)
+    measures.blocks_stored.labels(namespace).set(progress.ledger.blocks)
+    measures.signals_stored.labels(namespace).set(progress.ledger.signals)
+    measures.seconds_left.labels(namespace).set(-1.0 if progress.left_s is None else progress.left_s)

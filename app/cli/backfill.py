@@ -8,10 +8,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from app.backfill.clean import clean
 from app.backfill.crew import give_way
 from app.backfill.run import Asked, Progress, backfill
 from app.cli.console import err, out, quiet_logging
@@ -22,8 +23,6 @@ from app.sources.session import until_stopped
 
 PLAIN_EVERY_S = 30.0
 """Pause between two lines that say how far it is, where there is no terminal."""
-SMOOTH_S = 120.0
-"""Seconds that the time left is estimated from."""
 STOPPED = 130
 """Exit code after Ctrl-C or SIGTERM: the same command goes on."""
 SHOWN = (
@@ -31,9 +30,9 @@ SHOWN = (
 )  # fmt: skip
 
 
-def run_backfill(settings: Settings, asked: Asked) -> int:
+def run_backfill(settings: Settings, asked: Asked, *, clean_up: bool) -> int:
     """Run it; the exit code: 0 when every block of the range has its signals in the stores, 1 when some
-    have none, 130 when it was stopped.
+    have none, 130 when it was stopped. `clean_up`: with 0, its topics are deleted.
 
     Raises SigstreamError.
     """
@@ -46,7 +45,11 @@ def run_backfill(settings: Settings, asked: Asked) -> int:
     try:
         with Display(place / "workers.log") as display:
             display.say(f"workers' output goes to {display.log}")
-            return _finish(display, _until_done(settings, asked, display))
+            code = _finish(display, _until_done(settings, asked, display))
+        if code == 0 and clean_up:
+            own = settings.model_copy(update={"namespace": asked.namespace})
+            err().print(f"{asyncio.run(clean(own))} topics deleted", highlight=False)
+        return code
     finally:
         lock.release()
 
@@ -100,15 +103,13 @@ class Display:
     def __init__(self, log: Path) -> None:
         self.log = log
         self._console = err()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        terminal = self._console.is_terminal
         self._bar = Bar(
-            *columns,
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-            speed_estimate_period=SMOOTH_S,
-        )
-        self._task = self._bar.add_task("starting workers", total=None)
+            *columns, TextColumn("{task.fields[left]}"), console=self._console, transient=True,
+            disable=not terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting workers", total=None, left="")
         self._said_at = monotonic()
         self._say_restarted: Callable[[list[str]], None] = self._remark()
 
@@ -142,15 +143,12 @@ class Display:
         height = progress.sent.height or 0
         doing = f"warming up, block {height}" if height < progress.plan.first else f"block {height}"
         text = f"{doing}, {progress.ledger.signals} signals"
-        self._bar.update(self._task, total=total, completed=done, description=text)
+        left = "" if progress.left_s is None else f"{timedelta(seconds=round(progress.left_s))} left"
+        self._bar.update(self._task, total=total, completed=done, description=text, left=left)
         self._say_restarted(progress.restarted)
         if not self._console.is_terminal and monotonic() - self._said_at >= PLAIN_EVERY_S:
             self._said_at = monotonic()
-            self.say(f"{text}, {done} of {total} blocks stored{self._left()}")
-
-    def _left(self) -> str:
-        seconds = self._bar.tasks[0].time_remaining
-        return "" if seconds is None else f", {timedelta(seconds=round(seconds))} left"
+            self.say(", ".join(filter(None, (text, f"{done} of {total} blocks stored", left))))
 
     def _remark(self) -> Callable[[list[str]], None]:
         known: set[str] = set()
