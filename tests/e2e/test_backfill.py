@@ -2,32 +2,23 @@
 had computed all of it."""
 
 import asyncio
-import json
 import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
-
-from app.chain.extract import extract
 from app.config import Settings
 from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
-from app.labels.registry import builtin_labels
-from app.model.keys import block_ts
-from app.model.signal import SignalBatch
-from app.pipeline.chain import Chain
-from app.processors.registry import enabled_processors
 from app.sources.scenario import Scenario
 from app.sources.simulator import CHAIN
 from app.streaming.topics import pipeline_topics
 from tests.support.blocks import message, record_of
+from tests.support.history import PROVIDER, at_rest_with, computed, in_range, stored
 from tests.support.pipeline import View, running, view, with_stores
 from tests.support.processes import Worker, program, sigstream
-from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore, Store
+from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore
 
-PROVIDER = "sigstream"
 SCENARIO = Scenario(seed=5, blocks=300, transactions=(2, 6))
 LIVE_FROM = 260
 """The live pipeline stores signals from this height on; ..."""
@@ -35,30 +26,6 @@ OVERLAP_TO = 270
 """... the backfill goes beyond it, ..."""
 LIVE_TO = 290
 """... and the live chain goes on from here, while the backfill runs."""
-Content = tuple[float, float | None, object]
-
-
-def computed(settings: Settings, blocks: list[bytes]) -> dict[Key, Content]:
-    """What one pipeline makes of the blocks in perfect order."""
-    chain, found = Chain(enabled_processors(settings)), {}
-    for number, value in enumerate(blocks, 1):
-        features = extract(value, chain=CHAIN, isolated=False, labels=builtin_labels())
-        for batch in chain.arrive(features, now_ms=number, version=number).batches:
-            found.update(contents(batch))
-    return found
-
-
-def contents(batch: SignalBatch) -> dict[Key, Content]:
-    return {
-        (batch.provider, batch.symbol, batch.ts, s.name): (
-            s.value or 0.0, s.score, json.loads(s.metadata_text() or "null")
-        )
-        for s in batch.signals
-    }  # fmt: skip
-
-
-async def stored(store: Store) -> dict[Key, Content]:
-    return {key: (row.value, row.score, row.metadata) for key, row in (await store.latest(PROVIDER)).items()}
 
 
 def write_files(folder: Path, blocks: list[bytes]) -> Path:
@@ -159,19 +126,3 @@ async def test_history_beside_a_live_chain(
 
 async def gone(namespace: str) -> bool:
     return not children_of(namespace)
-
-
-def in_range(expected: dict[Key, Content], blocks: list[bytes], first: int, end: int) -> set[Key]:
-    headers = [msgspec.json.decode(value) for value in blocks[first:end]]
-    wanted = {block_ts(header["time"], header["height"]) for header in headers}
-    return {key for key in expected if key[2] in wanted}
-
-
-async def at_rest_with(pipe: View, keys: set[Key]) -> None:
-    """All of the keys are in every store, and nothing is on its way."""
-
-    async def everywhere() -> bool:
-        return all([keys <= set(await store.rows()) for store in pipe.stores.values()])
-
-    await pipe.until(everywhere, f"{len(keys)} signals in every store")
-    await pipe.at_rest()
