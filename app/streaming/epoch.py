@@ -8,6 +8,7 @@ the first record of `<namespace>.epoch`.
 import asyncio
 import uuid
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -15,6 +16,8 @@ from aiokafka.errors import KafkaError
 from app.config import Settings
 from app.errors import Transient
 from app.streaming.topics import SIGNAL_BYTES, Topic, ensure_topics
+
+log = structlog.get_logger()
 
 READ_S = 10.0
 
@@ -34,6 +37,15 @@ async def own_epoch(settings: Settings) -> str:
     if found is None:
         raise Transient(f"topic {epoch_topic(settings).name} does not show what was just written: try again")
     return found
+
+
+async def is_still(settings: Settings, epoch: str) -> bool:
+    """Whether this is the Kafka that gave this epoch; also where it does not answer now."""
+    try:
+        return await read_epoch(settings) == epoch
+    except Transient as error:  # a new assignment will come
+        log.warning("Kafka not recognised yet", reason=str(error))
+        return True
 
 
 async def read_epoch(settings: Settings) -> str | None:

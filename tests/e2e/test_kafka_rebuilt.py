@@ -12,10 +12,12 @@ from app.embedded.bigquery import BigQuery
 from app.embedded.kafka import Kafka
 from app.embedded.postgres import Postgres
 from app.sources.scenario import Scenario
+from app.streaming.delivery import EXIT_CODE
 from tests.support.blocks import message
-from tests.support.history import PROVIDER, at_rest_with, computed, in_range, stored
-from tests.support.pipeline import View, running, view, with_stores
-from tests.support.stores import BigQueryStore, PostgresStore, SqliteStore
+from tests.support.history import PROVIDER, Content, at_rest_with, computed, in_range, stored
+from tests.support.pipeline import Stores, View, running, view, with_stores
+from tests.support.processes import Worker
+from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore
 
 SCENARIO = Scenario(seed=6, blocks=90, transactions=(2, 6))
 STORED = 50
@@ -64,17 +66,29 @@ async def test_stores_go_on_with_an_empty_kafka(
             await pipe.kafka.send("blocks", map(message, main[STORED:SEEN]))
             await until_seen(pipe, SEEN)
             assert await pipe.kafka.lag("sink.sqlite", "signals") == SEEN - STORED
-            for worker in pipeline.workers.values():
-                worker.stop()
-    rebuild(own_kafka)
-    again = own.model_copy(update={"emit_from_height": STORED - 10})
-    with running(again, stores) as pipeline:
-        async with view(pipeline) as pipe:
-            await pipe.kafka.send("blocks", map(message, main))
-            await at_rest_with(pipe, set(expected))
-            assert await pipe.kafka.count("signals.settled") == len(main) - STORED + 10
+            for agent in ("blocks", "receipts"):
+                assert pipeline.workers[agent].stop() == 0
+        rebuild(own_kafka)
+        await go_on(own, stores, expected, pipeline.workers["dedupe"])
     for name, store in stores.items():
         assert await stored(store) == expected, name
         assert set((await store.versions(PROVIDER)).values()) == {1}, name
     aside = {found.parent.name for found in (own.data_dir / "workers").glob("*/state-of-*")}
-    assert aside == {f"{own.namespace}.{agent}-0" for agent in ("blocks", "dedupe", "receipts")}
+    assert aside >= {f"{own.namespace}.{agent}-0" for agent in ("blocks", "receipts")}
+
+
+async def go_on(own: Settings, stores: Stores, expected: dict[Key, Content], left: Worker) -> None:
+    """The same namespace and directories; a dedupe worker that was forgotten ends by itself."""
+    again = own.model_copy(update={"emit_from_height": STORED - 10})
+    with running(again, stores) as pipeline:
+        async with view(pipeline) as pipe:
+
+            async def ended() -> bool:
+                return left.returncode is not None
+
+            await pipe.kafka.send("blocks", map(message, SCENARIO.main))
+            await pipe.until(ended, f"the worker of the old Kafka ends; {left.log}")
+            assert left.returncode == EXIT_CODE
+            assert "Kafka was rebuilt while this worker ran" in left.log
+            await at_rest_with(pipe, set(expected))
+            assert await pipe.kafka.count("signals.settled") == SCENARIO.blocks - STORED + 10
