@@ -217,6 +217,9 @@ def backfill(
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Where it serves metrics; its workers: the next ones.")
     ] = 0,
+    niceness: Annotated[
+        int, typer.Option(min=0, max=19, help="Of its processes; 0: none gives way to other programs.")
+    ] = 15,
     clean: Annotated[bool, typer.Option("--clean", help="Delete its topics once all is stored.")] = False,
 ) -> None:
     """Compute history beside the live pipeline, into the same stores; the same command resumes."""
@@ -228,7 +231,7 @@ def backfill(
 
     symbol = canonical_symbol(chain_of(source, chain))
     before = warm_up_of(replace) if warm_up is None else warm_up
-    asked = Asked(namespace, symbol, first, last, source, before, replace, processes, metrics_port)
+    asked = Asked(namespace, symbol, first, last, source, before, replace, processes, metrics_port, niceness)
     raise typer.Exit(run_backfill(settings(), asked, clean_up=clean))
 
 

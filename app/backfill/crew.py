@@ -11,23 +11,21 @@ from app.config import Settings
 from app.supervisor import DRAIN_S, worker_commands, worker_environment
 from app.worker_child import WorkerChild
 
-NICENESS = 15
 
-
-def give_way() -> None:
+def give_way(niceness: int) -> None:
     """Let other programs have the processor before this one and what it starts from now on."""
     with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+        os.nice(niceness)
 
 
-def session_gives_way(pid: int) -> bool:
+def session_gives_way(pid: int, niceness: int) -> bool:
     """The same for the session that a process leads; False: not now.
 
     Linux shares processors among sessions before it looks at niceness (`sched_autogroup`), and every worker
     is a session of its own. It takes one such change in a tenth of a second.
     """
     try:
-        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS))
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
     except BlockingIOError:
         return False
     except OSError:  # not there, or not ours to say
@@ -38,7 +36,10 @@ def session_gives_way(pid: int) -> bool:
 class Crew:
     """All of them. Start, poll and stop from the main thread; `write` gets their output by line."""
 
-    def __init__(self, settings: Settings, processes: int, write: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, processes: int, niceness: int, write: Callable[[str], None]
+    ) -> None:
+        self._niceness = niceness
         commands = worker_commands(settings)
         more = {f"blocks.{number}": command_of("blocks") for number in range(2, processes + 1)}
         self.workers = [
@@ -52,7 +53,7 @@ class Crew:
         for worker in self.workers:
             worker.poll()
             pid = worker.pid
-            if pid is not None and pid not in self._lowered and session_gives_way(pid):
+            if pid is not None and pid not in self._lowered and session_gives_way(pid, self._niceness):
                 self._lowered.add(pid)
 
     @property

@@ -40,6 +40,7 @@ LOOK_S = 0.5
 QUIET_S = GAP_WAIT_S + 15.0
 """After so long with nothing on its way, blocks that have no signals will have none."""
 MOST_BLOCKS = 1_000_000
+NICENESS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Asked:
     processes: int
     metrics_port: int = 0
     """Of the command itself; its workers have the next ones. 0: none."""
+    niceness: int = NICENESS
+    """0 (as other programs) to 19 (behind all others)."""
 
 
 @dataclass(slots=True)
@@ -96,7 +99,7 @@ async def backfill(live: Settings, asked: Asked, watch: Watch) -> Progress:
         settings = settings_of(live, asked.namespace, begun, asked.metrics_port)
         metrics.serve(live.model_copy(update={"metrics_port": asked.metrics_port}))
         await ensure_topics(settings, pipeline_topics(settings))
-        return await _run(settings, begun.plan, source, asked.processes, watch)
+        return await _run(settings, begun.plan, source, asked, watch)
 
 
 def _check(live: Settings, asked: Asked) -> None:
@@ -147,8 +150,8 @@ def _plan(asked: Asked, source: History) -> Plan:
     )
 
 
-async def _run(settings: Settings, plan: Plan, source: History, processes: int, watch: Watch) -> Progress:
-    crew = Crew(settings, processes, watch.worker_says)
+async def _run(settings: Settings, plan: Plan, source: History, asked: Asked, watch: Watch) -> Progress:
+    crew = Crew(settings, asked.processes, asked.niceness, watch.worker_says)
     progress = Progress(plan, Sent(), Ledger(), {}, [])
     try:
         async with AsyncExitStack() as stack:

@@ -37,7 +37,7 @@ def run_backfill(settings: Settings, asked: Asked, *, clean_up: bool) -> int:
     Raises SigstreamError.
     """
     quiet_logging(settings)
-    give_way()
+    give_way(asked.niceness)
     place = settings.data_dir.absolute() / "backfills" / asked.namespace
     place.mkdir(parents=True, exist_ok=True)
     lock = DirectoryLock(place)

@@ -40,7 +40,9 @@ def contents(batch: SignalBatch) -> dict[Key, Content]:
 
 
 async def stored(store: Store) -> dict[Key, Content]:
-    return {key: (row.value, row.score, row.metadata) for key, row in (await store.latest(PROVIDER)).items()}
+    """What the store holds, without what was taken back."""
+    latest = await store.latest(PROVIDER)
+    return {key: (row.value, row.score, row.metadata) for key, row in latest.items() if not row.retracted}
 
 
 def in_range(expected: dict[Key, Content], blocks: list[bytes], first: int, end: int) -> set[Key]:

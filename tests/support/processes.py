@@ -85,7 +85,7 @@ def program(settings: Settings, command: list[str], name: str, **extra: str) -> 
             running.kill()
 
 
-def sigstream(settings: Settings, *arguments: str | Path) -> str:
+def sigstream(settings: Settings, *arguments: str | Path, within_s: float = 60.0) -> str:
     """Run `sigstream ARGUMENTS` to its end; what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", "app.main", *map(str, arguments)],
@@ -93,7 +93,7 @@ def sigstream(settings: Settings, *arguments: str | Path) -> str:
         cwd=settings.data_dir,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=within_s,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,12 +1,21 @@
 """A worker's local state belongs to one Kafka."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from app.streaming.slot import claim
+import pytest
+
+from app.streaming.slot import Slot, claim
 
 
-def test_state_of_another_kafka_is_set_aside_and_kept(tmp_path: Path) -> None:
-    slot = claim(tmp_path, "g")
+@pytest.fixture
+def slot(tmp_path: Path) -> Iterator[Slot]:
+    found = claim(tmp_path, "g")
+    yield found
+    found.lock.close()
+
+
+def test_state_of_another_kafka_is_set_aside_and_kept(slot: Slot) -> None:
     assert slot.keep_state_of("one") is None
     (slot.state / "table").write_text("old")
     assert slot.keep_state_of("one") is None
@@ -17,15 +26,13 @@ def test_state_of_another_kafka_is_set_aside_and_kept(tmp_path: Path) -> None:
     assert not (slot.state / "table").exists()
 
 
-def test_a_crash_before_the_mark_was_written_loses_nothing(tmp_path: Path) -> None:
-    slot = claim(tmp_path, "g")
+def test_a_crash_before_the_mark_was_written_loses_nothing(slot: Slot) -> None:
     slot.state.mkdir()
     assert slot.keep_state_of("one") is None
     assert (slot.state / "epoch").read_text() == "one"
 
 
-def test_going_back_and_forth_begins_anew_each_time(tmp_path: Path) -> None:
-    slot = claim(tmp_path, "g")
+def test_going_back_and_forth_begins_anew_each_time(slot: Slot) -> None:
     for epoch in ("one", "two", "one", "two"):
         slot.keep_state_of(epoch)
         assert not (slot.state / "table").exists()
