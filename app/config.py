@@ -19,6 +19,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
 
+NAMESPACE = "[a-zA-Z0-9_-]{1,80}"
+"""What a namespace looks like."""
 SERVERS_FILE = "servers.json"
 """Written into `data_dir` by `sigstream up`: addresses of the embedded servers, in settings' names."""
 
@@ -31,7 +33,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIGSTREAM_", env_file=".env", extra="ignore", frozen=True)
 
-    namespace: str = Field(default="sigstream", pattern=r"^[a-zA-Z0-9_-]{1,80}$")
+    namespace: str = Field(default="sigstream", pattern=f"^{NAMESPACE}$")
     """Prefix of topics and consumer groups; one namespace is a whole pipeline of its own."""
     data_dir: Path = Path(".sigstream")
     """Where embedded servers and workers keep their files."""

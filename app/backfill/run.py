@@ -1,6 +1,7 @@
 """A backfill from its first block to its last receipt; begun anew, or gone on with."""
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from app.backfill.plan import (
     write_plan,
 )
 from app.backfill.sources import History, open_source
-from app.config import Settings
+from app.config import NAMESPACE, Settings
 from app.errors import ConfigurationError, Transient
 from app.observe import metrics
 from app.query.kafka import Reader, open_reader
@@ -91,9 +92,8 @@ async def backfill(live: Settings, asked: Asked, watch: Watch) -> Progress:
     """Until everything is settled. From the main thread, where workers must be started.
 
     Raises SigstreamError; cancelled, it lets the workers finish what is in flight. Either way the same
-    call goes on where it was.
+    call goes on where it was. `check` comes first.
     """
-    _check(live, asked)
     async with open_source(live, asked.source, asked.chain, asked.first, asked.last) as source:
         begun = await _begin(live, asked, source)
         settings = settings_of(live, asked.namespace, begun, asked.metrics_port)
@@ -102,7 +102,12 @@ async def backfill(live: Settings, asked: Asked, watch: Watch) -> Progress:
         return await _run(settings, begun.plan, source, asked, watch)
 
 
-def _check(live: Settings, asked: Asked) -> None:
+def check(live: Settings, asked: Asked) -> None:
+    """Raises ConfigurationError for what can't be."""
+    if not re.fullmatch(NAMESPACE, asked.namespace):
+        raise ConfigurationError(
+            f"--namespace {asked.namespace!r}: 1 to 80 letters, digits, `_` and `-`, like history-2024"
+        )
     if asked.namespace == live.namespace:
         raise ConfigurationError(
             f"--namespace {asked.namespace} is the live pipeline's (SIGSTREAM_NAMESPACE): name one of its own"
@@ -168,8 +173,17 @@ async def _run(settings: Settings, plan: Plan, source: History, asked: Asked, wa
                 _heard(settings, progress.ledger),
             )
     finally:
-        crew.stop()
+        await _let_go(crew)
     return progress
+
+
+async def _let_go(crew: Crew) -> None:
+    """Workers finish what is in flight; cancelled once more, they don't."""
+    try:
+        await asyncio.to_thread(crew.stop)
+    except asyncio.CancelledError:
+        crew.kill()
+        raise
 
 
 async def _resume_at(settings: Settings, plan: Plan) -> int:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from app.backfill.clean import clean
 from app.backfill.crew import give_way
-from app.backfill.run import Asked, Progress, backfill
+from app.backfill.run import Asked, Progress, backfill, check
 from app.cli.console import err, out, quiet_logging
 from app.config import Settings
 from app.embedded.directory_lock import DirectoryLock
@@ -36,6 +36,8 @@ def run_backfill(settings: Settings, asked: Asked, *, clean_up: bool) -> int:
 
     Raises SigstreamError.
     """
+    check(settings, asked)
+    settings.need_kafka()
     quiet_logging(settings)
     give_way(asked.niceness)
     place = settings.data_dir.absolute() / "backfills" / asked.namespace
