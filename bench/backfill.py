@@ -1,6 +1,6 @@
 """What a backfill costs the live pipeline: its latency beside 5,000 blocks of history, and without.
 
-`python bench/backfill.py [--blocks N] [--sinks a,b] [--quiet N]`. Everything that `sigstream up` runs is
+`python bench/backfill.py [--blocks N] [--sinks a,b] [--quiet N] [--niceness N]`. Everything that `sigstream up` runs is
 started on servers of the bench's own, and a simulated chain is sent to it, two blocks a second, none
 waiting for another: first alone, then beside `sigstream backfill` of small blocks from files into the same
 stores for as long as that works, then alone again. The ratio is that of the 95th percentiles, from the record
@@ -65,7 +65,7 @@ def _measure(up: Up, folder: Path, options: Namespace) -> None:
     _send(settings, blocks, WARM_UP)
     sent = {"before": _send(settings, blocks, options.quiet)}
     begun = time.monotonic()
-    sent["beside"] = _beside(up, broker, blocks, folder, options.blocks)
+    sent["beside"] = _beside(up, broker, blocks, folder, options)
     took_s = time.monotonic() - begun
     sent["after"] = _send(settings, blocks, options.quiet)
     _await_settled(up, broker, WARM_UP + sum(map(len, sent.values())))
@@ -73,24 +73,25 @@ def _measure(up: Up, folder: Path, options: Namespace) -> None:
     broker.close()
 
 
-def _beside(up: Up, broker: Broker, blocks: Iterator[bytes], folder: Path, history: int) -> list[str]:
+def _beside(up: Up, broker: Broker, blocks: Iterator[bytes], folder: Path, options: Namespace) -> list[str]:
     """Correlation ids of what was sent while the backfill stored something."""
-    process = _backfill(up.settings, folder, history)
+    process = _backfill(up.settings, folder, options)
     sent: list[str] = []
     topic = up.settings.model_copy(update={"namespace": HISTORY}).topic("signals.settled")
     while process.poll() is None:
         up.poll()
         ids = _send(up.settings, blocks, AT_ONCE)
-        if 0 < broker.count(topic) < history:
+        if 0 < broker.count(topic) < options.blocks:
             sent += ids
     if process.returncode:
         raise RuntimeError(f"the backfill ended with exit code {process.returncode}")
     return sent
 
 
-def _backfill(settings: Settings, folder: Path, history: int) -> Popen[bytes]:
+def _backfill(settings: Settings, folder: Path, options: Namespace) -> Popen[bytes]:
     command = [sys.executable, "-P", "-m", "app.main", "backfill", "--namespace", HISTORY, "--source"]
-    command += [str(folder), "--from", "0", "--to", str(history - 1), "--chain", "BTC-SIM"]
+    command += [str(folder), "--from", "0", "--to", str(options.blocks - 1), "--chain", "BTC-SIM"]
+    command += ["--niceness", str(options.niceness)]
     environment = {**worker_environment(settings, 0), "PYTHONPATH": str(REPOSITORY)}
     return Popen(leashed(command), env=environment, stdin=DEVNULL, stdout=sys.stderr, start_new_session=True)
 
@@ -118,6 +119,7 @@ def _print(found: dict[str, list[Times]], took_s: float, options: Namespace) -> 
         history_blocks=options.blocks,
         history_blocks_per_s=options.blocks / took_s,
         sinks=options.sinks,
+        niceness=options.niceness,
         live_blocks={name: len(values) for name, values in totals.items()},
         live_ms=spreads,
         quiet_ms=quiet,
@@ -128,6 +130,7 @@ def _options() -> Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=5000, help="of history")
     parser.add_argument("--quiet", type=int, default=60, help="live blocks before, and after")
+    parser.add_argument("--niceness", type=int, default=15, help="of the backfill")
     parser.add_argument("--sinks", default="sqlite,timescale")
     return parser.parse_args()
 

@@ -17,7 +17,7 @@ from app.sources.simulated.block import Place
 from app.sources.simulator import CHAIN
 from app.streaming.topics import pipeline_topics
 from tests.support.blocks import message, record_of
-from tests.support.history import PROVIDER, Content, at_rest_with, computed, in_range, stored
+from tests.support.history import PROVIDER, WITHIN_S, Content, at_rest_with, computed, in_range, stored
 from tests.support.pipeline import View, running, view, with_stores
 from tests.support.processes import Worker, program, sigstream
 from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore
@@ -71,7 +71,7 @@ class Backfill:
         return self._stack.enter_context(program(self._settings, command, f"backfill-{tag}"))
 
     def run(self, *more: str) -> str:
-        return sigstream(self._settings, *self._arguments, *more, within_s=180)
+        return sigstream(self._settings, *self._arguments, *more, within_s=WITHIN_S)
 
 
 async def there(pipe: View, keys: set[Key]) -> int:
@@ -86,7 +86,7 @@ async def reached(pipe: View, run: Worker, keys: set[Key], share: float) -> None
         assert run.returncode is None, run.log
         return await there(pipe, keys) >= share * len(keys)
 
-    await pipe.until(some, f"{share:.0%} of the history is stored; {run.log}")
+    await pipe.until(some, f"{share:.0%} of the history is stored; {run.log}", WITHIN_S)
     assert await there(pipe, keys) < len(keys)
 
 
@@ -135,11 +135,11 @@ async def stopped_and_killed(pipe: View, command: Backfill, history: set[Key], r
     killed = command.start("killed")
     await reached(pipe, killed, history, 0.1)
     assert killed.kill() == -signal.SIGKILL
-    await pipe.until(lambda: gone(command.namespace), "the workers end with the command")
+    await pipe.until(lambda: gone(command.namespace), "the workers end with the command", WITHIN_S)
     await pipe.kafka.send("blocks", map(message, rest))
     stopped = command.start("stopped")
     await reached(pipe, stopped, history, await there(pipe, history) / len(history) + 0.1)
-    assert await asyncio.to_thread(stopped.interrupt) == 130, stopped.log
+    assert await asyncio.to_thread(stopped.interrupt, WITHIN_S) == 130, stopped.log
     assert await there(pipe, history) < len(history)
 
 

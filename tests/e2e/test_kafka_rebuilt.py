@@ -14,7 +14,7 @@ from app.embedded.postgres import Postgres
 from app.sources.scenario import Scenario
 from app.streaming.delivery import EXIT_CODE
 from tests.support.blocks import message
-from tests.support.history import PROVIDER, Content, at_rest_with, computed, in_range, stored
+from tests.support.history import PROVIDER, WITHIN_S, Content, at_rest_with, computed, in_range, stored
 from tests.support.pipeline import Stores, View, running, view, with_stores
 from tests.support.processes import Worker
 from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore
@@ -47,7 +47,7 @@ async def until_seen(pipe: View, blocks: int) -> None:
             "dedupe", "signals.raw"
         )
 
-    await pipe.until(all_seen, f"{blocks} blocks' signals on `signals`")
+    await pipe.until(all_seen, f"{blocks} blocks' signals on `signals`", WITHIN_S)
 
 
 async def test_stores_go_on_with_an_empty_kafka(
@@ -87,7 +87,7 @@ async def go_on(own: Settings, stores: Stores, expected: dict[Key, Content], lef
                 return left.returncode is not None
 
             await pipe.kafka.send("blocks", map(message, SCENARIO.main))
-            await pipe.until(ended, f"the worker of the old Kafka ends; {left.log}")
+            await pipe.until(ended, f"the worker of the old Kafka ends; {left.log}", WITHIN_S)
             assert left.returncode == EXIT_CODE
             assert "Kafka was rebuilt while this worker ran" in left.log
             await at_rest_with(pipe, set(expected))

@@ -16,6 +16,8 @@ from tests.support.pipeline import View
 from tests.support.stores import Key, Store
 
 PROVIDER = "sigstream"
+WITHIN_S = 180.0
+"""Two pipelines at once take their time on a loaded machine."""
 Content = tuple[float, float | None, object]
 """Value, score, metadata."""
 
@@ -57,5 +59,5 @@ async def at_rest_with(pipe: View, keys: set[Key]) -> None:
     async def everywhere() -> bool:
         return all([keys <= set(await store.rows()) for store in pipe.stores.values()])
 
-    await pipe.until(everywhere, f"{len(keys)} signals in every store")
-    await pipe.at_rest()
+    await pipe.until(everywhere, f"{len(keys)} signals in every store", WITHIN_S)
+    await pipe.at_rest(WITHIN_S)
