@@ -1,11 +1,12 @@
 """What a backfill costs the live pipeline: its latency beside 5,000 blocks of history, and without.
 
-`python bench/backfill.py [--blocks N] [--sinks a,b] [--quiet N] [--niceness N]`. Everything that
-`sigstream up` runs is started on servers of the bench's own, and a simulated chain is sent to it, two blocks a
-second, none waiting for another: first alone, then beside `sigstream backfill` of small blocks from files into
-the same stores for as long as that works, then alone again. The ratio is that of the 95th percentiles, from the
-record on `blocks` to the last sink's receipt (as bench/latency.py has it): beside the backfill to alone, before
-and after taken together. `noise_ratio` is alone after to alone before: how far the machine moved meanwhile.
+`python bench/backfill.py [--blocks N] [--sinks a,b] [--quiet N] [--niceness N]`. Everything that `sigstream
+up` runs is started on servers of the bench's own, and a simulated chain is sent to it, two blocks a second,
+none waiting for another: first alone, then beside `sigstream backfill` of small blocks from files into the
+same stores for as long as that works, then alone again. The ratio is that of the 95th percentiles, from the
+record on `blocks` to the last sink's receipt (as bench/latency.py has it): beside the backfill to alone,
+before and after taken together. `noise_ratio` is alone after to alone before: how far the machine moved
+meanwhile.
 
 BigQuery is left out unless asked for: the emulator copies its table at each append, on one thread.
 """
