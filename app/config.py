@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import orjson
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -22,6 +30,8 @@ from app.errors import ConfigurationError
 from app.setting_errors import unreadable, wrong_values
 from app.settings_file import PREFIX, read_settings_file
 
+NAMESPACE = "[a-zA-Z0-9_-]{1,80}"
+"""What a namespace looks like."""
 SERVERS_FILE = "servers.json"
 """Written into `data_dir` by `sigstream up`: addresses of the embedded servers, in settings' names."""
 
@@ -45,7 +55,7 @@ class Settings(BaseSettings):
     config_file: Path = Path(".env")
     """Where settings are that the environment does not set, as lines `SIGSTREAM_<FIELD>=value`. Itself it is
     taken from the environment only."""
-    namespace: str = Field(default="sigstream", pattern=r"^[a-zA-Z0-9_-]{1,80}$")
+    namespace: str = Field(default="sigstream", pattern=f"^{NAMESPACE}$")
     """Prefix of topics and consumer groups; one namespace is a whole pipeline of its own."""
     data_dir: Path = Path(".sigstream")
     """Where embedded servers and workers keep their files."""
@@ -121,6 +131,13 @@ class Settings(BaseSettings):
     """Without a block of the chain for this long, a gap in its heights is passed, ..."""
     gap_blocks: Reloadable[PositiveInt] = 2000
     """... or once so many blocks wait behind it."""
+    first_height: NonNegativeInt = 0
+    """Height of a chain's first block: below it nothing is waited for."""
+    emit_from_height: NonNegativeInt = 0
+    """Blocks below are computed and remembered, but their signals are not sent: they only warm up."""
+    versions_from: NonNegativeInt | None = None
+    """Versions of block signals count from here on, instead of being the broker's time; what decides
+    whether a backfill or the live pipeline wins (docs/backfill.md)."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where a worker serves its metrics to Prometheus, on all addresses; 0: nowhere."""
     processors: Reloadable[Annotated[tuple[str, ...], NoDecode]] = (

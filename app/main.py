@@ -203,6 +203,47 @@ def migrate() -> None:
 
 
 @app.command()
+def backfill(
+    first: Annotated[int, typer.Option("--from", min=0, help="First height.")],
+    last: Annotated[int, typer.Option("--to", min=0, help="Last height.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="core, esplora:URL, simulate:SEED, etl:BLOCKS,TRANSACTIONS, or a file or folder of blocks."
+        ),
+    ],
+    namespace: Annotated[str, typer.Option(help="Of the backfill's own topics; the stores are shared.")],
+    chain: Annotated[str | None, typer.Option(help="Symbol of the signals; default: BTC.")] = None,
+    warm_up: Annotated[
+        int | None,
+        typer.Option(min=0, help="Blocks read before --from; default: 1008, with --replace 52560."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace what is stored; default: it stays.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="That read blocks side by side.")] = 2,
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where it serves metrics; its workers: the next ones.")
+    ] = 0,
+    niceness: Annotated[
+        int, typer.Option(min=0, max=19, help="Of its processes; 0: none gives way to other programs.")
+    ] = 15,
+    clean: Annotated[bool, typer.Option("--clean", help="Delete its topics once all is stored.")] = False,
+) -> None:
+    """Compute history beside the live pipeline, into the same stores; the same command resumes."""
+    from app.backfill.plan import warm_up_of
+    from app.backfill.run import Asked
+    from app.backfill.sources import chain_of
+    from app.cli.backfill import run_backfill
+    from app.model.keys import canonical_symbol
+
+    symbol = canonical_symbol(chain_of(source, chain))
+    before = warm_up_of(replace) if warm_up is None else warm_up
+    asked = Asked(namespace, symbol, first, last, source, before, replace, processes, metrics_port, niceness)
+    raise typer.Exit(run_backfill(settings(), asked, clean_up=clean))
+
+
+@app.command()
 def status(as_json: AsJson = False) -> None:
     """Topics, consumer groups and their lag, and what each sink still owes."""
     from app.cli.status import show_status

@@ -19,6 +19,7 @@ from app.model.mempool import MEMPOOL_DECODER
 from app.model.signal import ENCODER, SignalBatch
 from app.model.wire import decode
 from app.pipeline.chain import Chain, Effects
+from app.pipeline.emission import emitted, event_version
 from app.pipeline.report import report
 from app.pipeline.rules import Rules
 from app.pipeline.snapshots import snapshot_batch
@@ -94,7 +95,7 @@ async def process(event: Any, record: Record) -> None:
 
 def take(chain: Chain, features: BlockFeatures | None, record: Record) -> Effects:
     """What a block leads to, or (None) a tick."""
-    now_ms, version = record.timestamp_ms, version_of(record.timestamp_ms, record.offset)
+    now_ms, version = record.timestamp_ms, event_version(record, config.versions_from)
     if features is None:
         return chain.tick(now_ms=now_ms, version=version)
     return chain.arrive(features, now_ms=now_ms, version=version, correlation_id=record.correlation_id)
@@ -112,7 +113,7 @@ async def loaded(event: Any, name: str) -> Chain:
 async def carry_out(event: Any, name: str, chain: Chain, effects: Effects) -> None:
     """Send, and remember once all of it is acknowledged."""
     report(name, effects)
-    sends = [await send(batch) for batch in effects.batches if batch.signals]
+    sends = [await send(batch) for batch in emitted(effects.batches, config.emit_from_height)]
     if before := acknowledged.get(name):
         sends.append(before)
     acknowledged[name] = after = asyncio.ensure_future(all_of(sends))

@@ -36,6 +36,8 @@ class Patience:
     """Without any block of the chain; while blocks come, the missing one may be among them."""
     blocks: int = 2000
     """Most that wait: a backlog is read partition by partition, many may come before one in another."""
+    begin: int = 0
+    """Height of the chain's first block: nothing is waited for below it."""
 
 
 PATIENCE = Patience()
@@ -245,7 +247,7 @@ class Tracker:
         behind_gap = next((child for child in above if child.attached), None)
         if parent is not None and parent.attached:
             node.link = parent.hash
-        elif node.height == 0:
+        elif node.height == self.patience.begin:
             node.first = True
         elif behind_gap is not None:
             self._put_into_gap(node, behind_gap)

@@ -46,4 +46,4 @@ class Rules:
 
 
 def _patience(settings: Settings) -> Patience:
-    return Patience(int(settings.gap_wait_s * 1000), settings.gap_blocks)
+    return Patience(int(settings.gap_wait_s * 1000), settings.gap_blocks, settings.first_height)

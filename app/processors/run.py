@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -16,7 +17,7 @@ from app.model.features import BlockFeatures
 from app.model.keys import block_ts, identifier
 from app.model.signal import MAX_METADATA_BYTES, MAX_NAMES, Signal, SignalBatch
 from app.processors.base import Metric, Output, Processor
-from app.processors.budget import time_limit
+from app.processors.budget import within
 from app.processors.confidence import confidence
 from app.processors.history import WINDOW, History, Past, kept
 
@@ -67,9 +68,7 @@ def run_processors(
     for enabled in processors:
         name, begun = enabled.processor.name, perf_counter()
         try:
-            with time_limit(enabled.budget_s):
-                output = enabled.processor.process(features, seen)
-                metrics = list(output.metrics)
+            output, metrics = within(enabled.budget_s, partial(_process, enabled.processor, features, seen))
             signals = [_signal(metric, name, features, seen, version) for metric in metrics]
             _check(signals, taken)
             _keep(ran.past, name, output)
@@ -81,6 +80,13 @@ def run_processors(
             ran.past.values.update((signal.name, signal.value or 0.0) for signal in signals)
         ran.timings[name] = perf_counter() - begun
     return ran
+
+
+def _process(
+    processor: Processor, features: BlockFeatures, history: History | None
+) -> tuple[Output, list[Metric]]:
+    output = processor.process(features, history)
+    return output, list(output.metrics)
 
 
 def _empty_batch(features: BlockFeatures, correlation_id: str | None) -> SignalBatch:

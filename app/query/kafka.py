@@ -72,6 +72,10 @@ class Reader:
         self._admin = admin
         self._consumer = consumer
 
+    async def topics(self) -> list[str]:
+        """Names of all topics."""
+        return list(await self._admin.list_topics())
+
     async def partitions(self, topic: str) -> list[TopicPartition]:
         """Partitions of a topic, none when it does not exist."""
         described = (await self._admin.describe_topics([topic]))[0]

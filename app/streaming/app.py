@@ -23,6 +23,7 @@ from app.streaming.attempts import MOST, Attempts
 from app.streaming.backlog import Backlog
 from app.streaming.dead_letters import dead_letter, explain
 from app.streaming.delivery import Delivery, HeldState, SafeTransport, stop_worker
+from app.streaming.epoch import own_epoch
 from app.streaming.garbage import keep_what_is_there
 from app.streaming.membership import Membership
 from app.streaming.record import HANDLING, Headers, Record, of_faust
@@ -201,11 +202,14 @@ class SafeApp(faust.App):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the reloader asks for it
         configure_logging(self.settings, self.stage)
         slot = claim(self.settings.data_dir, self.settings.group(self.stage))
-        self.attempts = Attempts(slot.directory)
         self.slot = slot
 
     async def on_first_start(self) -> None:
-        """Topics first: Faust would make them with its own settings."""
+        """Topics first: Faust would make them with its own settings. And state of this Kafka alone."""
+        self.epoch = await own_epoch(self.settings)
+        if (aside := self.slot.keep_state_of(self.epoch)) is not None:
+            log.warning("Kafka was rebuilt, old state set aside", kept_in=str(aside))
+        self.attempts = Attempts(self.slot.state)
         wanted = [changelog(self.settings, self.stage, name, n) for name, n in self._changelogs]
         try:
             await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
@@ -246,7 +250,7 @@ def _configured(app: SafeApp, _sender: Any, conf: Any, **__: Any) -> None:
     conf.broker_credentials = _credentials(app.settings)
     conf.Worker = _PlainWorker
     conf.logging_config = library_config(app.settings, app.stage)
-    conf.datadir = app.slot.directory
+    conf.datadir = app.slot.state
     conf.consumer_group_instance_id = app.slot.instance_id
 
 

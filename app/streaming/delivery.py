@@ -20,6 +20,7 @@ from mode import Service
 from app.errors import DeliveryFailed, StateFailed, Transient
 from app.kafka_client import client_options
 from app.model.receipt import Origin
+from app.streaming.epoch import is_still
 from app.streaming.offsets import committed_offsets
 from app.streaming.record import HANDLING
 
@@ -179,6 +180,15 @@ class SafeConsumer(driver.Consumer):
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
         """Gap: stock Faust also acks `offset_to`, the record that has just arrived."""
         await super()._add_gap(tp, offset_from, offset_to - 1)
+
+    async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
+        """A Kafka that was rebuilt meanwhile: what is in memory and on disk is the old one's.
+
+        Nothing of it can have been committed: a new cluster refuses members that it never had.
+        """
+        if assigned and not await is_still(self.app.settings, self.app.epoch):
+            self.app.delivery.fail(StateFailed("Kafka was rebuilt while this worker ran: start it again"))
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Hold: let acknowledgements come in, and commit, before the partitions are somebody else's.

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,26 @@ class Slot:
     directory: Path
     instance_id: str
     lock: IO[bytes]
+
+    @property
+    def state(self) -> Path:
+        """What the worker remembers: of one Kafka, see `keep_state_of`."""
+        return self.directory / "state"
+
+    def keep_state_of(self, epoch: str) -> Path | None:
+        """Make `state` that of this epoch; where it is another one's, set it aside and give its new place.
+
+        Nothing is lost by it: state is a copy of what changelog topics hold.
+        """
+        mark, aside = self.state / "epoch", None
+        before = mark.read_text() if mark.exists() else epoch
+        if before != epoch:
+            aside = self.directory / f"state-of-{before}"
+            shutil.rmtree(aside, ignore_errors=True)
+            self.state.rename(aside)
+        self.state.mkdir(exist_ok=True)
+        mark.write_text(epoch)
+        return aside
 
 
 def claim(data_dir: Path, group: str) -> Slot:

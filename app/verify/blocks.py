@@ -1,5 +1,7 @@
 """Every block that came in, and whether its signals were computed."""
 
+from functools import partial
+
 from app.config import Settings
 from app.errors import ContractError
 from app.model.block import HEADER_DECODER, BlockHeader
@@ -24,14 +26,16 @@ async def read_blocks(settings: Settings, reader: Reader, topics: Topics) -> int
         for tp, (begin, end) in (await reader.bounds(await reader.partitions(settings.topic(topic)))).items():
             lag += end - max(begin, committed.get(tp, 0))
             if topic == "blocks":
-                await topics.collect(tp, begin, end, _of_block)
+                await topics.collect(tp, begin, end, partial(_of_block, settings.emit_from_height))
     return lag
 
 
-def _of_block(record: Record, rows: Rows) -> None:
+def _of_block(emit_from: int, record: Record, rows: Rows) -> None:
     try:
         header = decode(HEADER_DECODER, record.value, "block")
     except ContractError:  # must be a dead letter
         header = BlockHeader("", -1)
+    if 0 <= header.height < emit_from:
+        return  # it only warms up
     place = (record.partition, record.offset)
     add(rows, "block", [(*place, chain_of(record), header.height, header.hash, is_isolated(record))])

@@ -72,10 +72,10 @@ class Worker:
         stat = Path(f"/proc/{self._process.pid}/stat").read_text()
         return stat.rpartition(") ")[2].startswith("T")
 
-    def interrupt(self) -> int:
+    def interrupt(self, within_s: float = 60.0) -> int:
         """SIGINT, as Ctrl-C; the exit code."""
         self._process.send_signal(signal.SIGINT)
-        return self._process.wait(20)
+        return self._process.wait(within_s)
 
     def stop(self) -> int:
         """SIGTERM, as an orderly stop; the exit code."""
@@ -117,7 +117,7 @@ def struck(settings: Settings, fault: str, *name: str, tag: str = "") -> Iterato
         yield running
 
 
-def sigstream(settings: Settings, *arguments: str | Path) -> str:
+def sigstream(settings: Settings, *arguments: str | Path, within_s: float = 60.0) -> str:
     """Run `sigstream ARGUMENTS` to its end; what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", "app.main", *map(str, arguments)],
@@ -125,7 +125,7 @@ def sigstream(settings: Settings, *arguments: str | Path) -> str:
         cwd=settings.data_dir,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=within_s,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -29,13 +29,22 @@ class History:
         """Whether the row, or its stub, is there."""
         return (row.row.signal_id, row.order) in self.there
 
+    def lacks(self, row: Pending) -> bool:
+        """Whether the row says something that the table does not.
+
+        An older version with the content of the latest one does not: a backfill that is repeated leaves
+        no trace.
+        """
+        version, digest = self.latest.get(row.row.signal_id, (-1, None))
+        return not (self.holds(row) or (digest == row.row.digest and row.row.version < version))
+
 
 def judge(row: Pending, history: History) -> Written:
     """What becomes of the row, given what is there before it.
 
     UNCHANGED says that the latest version stays what it is. The row goes into the history all the
-    same, unless the history holds that very version: an older one, and a newer one with the same
-    digest, which raises the version that later ones have to beat.
+    same, unless the history does not lack it: an older one with another digest, and a newer one with the
+    same, which raises the version that later ones have to beat.
     """
     if history.holds(row):
         reason = history.there[row.row.signal_id, row.order]
@@ -46,8 +55,8 @@ def judge(row: Pending, history: History) -> Written:
 
 
 def missing(rows: Iterable[Pending], history: History) -> list[Pending]:
-    """Rows to append: what the history does not hold, each version once."""
-    found = {(row.row.signal_id, row.order): row for row in reversed(list(rows)) if not history.holds(row)}
+    """Rows to append: what the history lacks, each version once."""
+    found = {(row.row.signal_id, row.order): row for row in reversed(list(rows)) if history.lacks(row)}
     return list(reversed(found.values()))
 
 

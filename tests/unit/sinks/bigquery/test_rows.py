@@ -85,9 +85,9 @@ def test_outcomes_are_those_of_one_after_the_other_and_no_version_is_appended_tw
     appended = missing(rows, history)
     written = judge_all(rows, history)
 
-    assert sorted((p.row.name, *p.order) for p in appended) == sorted(
-        {(name, v, d) for v, d, name in sent} - {(name, v, d) for v, d, name in stored}
-    )
+    new = {(name, v, d) for v, d, name in sent} - {(name, v, d) for v, d, name in stored}
+    told = {(name, v, d) for name, v, d in new if says_nothing(v, d, before.get(f"id-{name}"))}
+    assert sorted((p.row.name, *p.order) for p in appended) == sorted(new - told)
     for name in "ab":
         mine = [index for index, one in enumerate(rows) if one.row.name == name]
         expected = replay([rows[index].row for index in mine], before.get(f"id-{name}"))
@@ -95,6 +95,11 @@ def test_outcomes_are_those_of_one_after_the_other_and_no_version_is_appended_tw
         unseen = [written[index] for index in mine]
         assert len(unseen) == len(expected)
         assert found == [one.outcome for one in expected]
+
+
+def says_nothing(version: int, digest: int, latest: tuple[int, int] | None) -> bool:
+    """An older version with the content of the latest one."""
+    return latest is not None and digest == latest[1] and version < latest[0]
 
 
 def test_a_stub_answers_for_its_version_and_for_no_other() -> None:

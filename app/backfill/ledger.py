@@ -1,0 +1,52 @@
+"""What a backfill has done so far, by the receipts of its namespace. Pure."""
+
+from collections import Counter, defaultdict
+
+from app.model.keys import read_ts
+from app.model.receipt import RECEIPT_DECODER, SETTLED_DECODER, Outcome
+from app.streaming.record import Record
+
+TOPICS = ("signals.persisted", "signals.settled")
+"""Short names of what it is told."""
+
+
+class Ledger:
+    """Takes records of `signals.persisted` and `signals.settled`, each partition in order, from the start."""
+
+    def __init__(self) -> None:
+        self.outcomes: defaultdict[str, Counter[Outcome]] = defaultdict(Counter)
+        """Stage -> what it did with so many signals; each record of `signals` counts once a sink."""
+        self.signals = 0
+        """In records that are settled."""
+        self._heights: set[int] = set()
+        self._answered: dict[tuple[str, int], int] = {}
+        self._settled: dict[int, int] = {}
+
+    @property
+    def blocks(self) -> int:
+        """Blocks whose signals are settled."""
+        return len(self._heights)
+
+    def take(self, record: Record) -> None:
+        """One more."""
+        if record.topic.endswith(TOPICS[0]):
+            self._take_receipt(record)
+        else:
+            self._take_settled(record)
+
+    def _take_receipt(self, record: Record) -> None:
+        receipt = RECEIPT_DECODER.decode(record.value or b"")
+        place = receipt.stage, receipt.origin.partition
+        if receipt.origin.offset <= self._answered.get(place, -1):
+            return  # a sink that was killed answers again, and finds its own rows
+        self._answered[place] = receipt.origin.offset
+        for outcome, names in receipt.outcomes.items():
+            self.outcomes[receipt.stage][outcome] += len(names)
+
+    def _take_settled(self, record: Record) -> None:
+        settled = SETTLED_DECODER.decode(record.value or b"")
+        # `ts` ends with the height: see `block_ts`. A backfill has fewer than a million blocks.
+        self._heights.add(read_ts(settled.ts).microsecond)
+        if settled.origin.offset > self._settled.get(settled.origin.partition, -1):
+            self._settled[settled.origin.partition] = settled.origin.offset
+            self.signals += settled.signals
