@@ -3,15 +3,18 @@ SHELL := /bin/sh
 PYTHON ?= $(firstword $(shell command -v python3.11 2>/dev/null) $(shell command -v python3 2>/dev/null))
 BIN := .venv/bin
 READY := .venv/.ready
+FAULTS ?= 100
+SEED ?=
 BENCHES := $(filter-out bench/_%,$(sort $(wildcard bench/*.py)))
 
-.PHONY: help setup demo test lint bench lock
+.PHONY: help setup demo test lint bench soak lock
 
 help:
 	@echo "make demo   real servers, all workers, blocks through them, and what came out (no Docker)"
 	@echo "make test   linters, types, all tests against real servers"
 	@echo "make lint   linters and types alone"
 	@echo "make bench  every figure of the documentation, measured here"
+	@echo "make soak   faults by the dozen into a running pipeline; is anything lost or doubled? (root, Linux)"
 	@echo "make lock   resolve requirements.lock anew (needs uv)"
 
 setup: $(READY)
@@ -37,6 +40,9 @@ lint: setup
 
 bench: setup
 	@set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+soak: setup
+	$(BIN)/python -m tests.chaos.soak --faults $(FAULTS) $(if $(SEED),--seed $(SEED)) --report docs/reliability.md
 
 lock:
 	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \

@@ -6,6 +6,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -63,7 +64,7 @@ class Kafka(Server):
     """A broker at `bootstrap`; `options` are broker settings that override the ones above."""
 
     name = "kafka"
-    port_names = ("kafka", "controller")
+    port_names: ClassVar[tuple[str, ...]] = ("kafka", "controller")
 
     def __init__(self, directory: Path, options: Mapping[str, str] | None = None) -> None:
         super().__init__(directory)

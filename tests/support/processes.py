@@ -48,6 +48,10 @@ class Worker:
         """SIGSTOP: it stands still with all it holds."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def resume(self) -> None:
+        """SIGCONT: it goes on as if nothing had been."""
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """SIGTERM, as an orderly stop; the exit code."""
         if self._process.poll() is None:
