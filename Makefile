@@ -14,7 +14,7 @@ help:
 	@echo "make test   linters, types, all tests against real servers"
 	@echo "make lint   linters and types alone"
 	@echo "make bench  every figure of the documentation, measured here"
-	@echo "make soak   faults by the dozen into a running pipeline; is anything lost or doubled? (root, Linux)"
+	@echo "make soak   faults by the dozen into a running pipeline; is anything lost or doubled?"
 	@echo "make lock   resolve requirements.lock anew (needs uv)"
 
 setup: $(READY)

@@ -90,15 +90,20 @@ class Probe:
 
     async def lag(self, stage: str, topic: str) -> int:
         """Records of the topic that the stage's group has not committed."""
+        ends = await self._consumer.end_offsets(self.partitions(topic))
+        done = await self.committed(stage, topic)
+        return sum(end - done[tp.partition] for tp, end in ends.items())
+
+    async def committed(self, stage: str, topic: str) -> dict[int, int]:
+        """Offset that the stage's group has committed, by partition; 0 where it has not."""
         partitions = self.partitions(topic)
-        ends = await self._consumer.end_offsets(partitions)
         try:
             done = await self._admin.list_consumer_group_offsets(
                 self.settings.group(stage), partitions=partitions
             )
         except GroupCoordinatorNotAvailableError:  # no group was ever there
             done = {}
-        return sum(end - max(0, done[tp].offset if tp in done else 0) for tp, end in ends.items())
+        return {tp.partition: max(0, done[tp].offset if tp in done else 0) for tp in partitions}
 
     async def shares(self, stage: str, topic: str) -> dict[str, set[int]]:
         """Partitions of a topic by member of the stage's group; empty while the group is not stable."""

@@ -75,7 +75,7 @@ class Load:
         """Go on."""
         self._going.set()
 
-    async def burst(self, records: int = 200, blocks: int = 8) -> None:
+    async def burst(self, records: int = 120, blocks: int = 6) -> None:
         """Work for a fault to fall into."""
         await self._probe.send("signals.raw", self._records(records))
         await self.blocks(blocks)

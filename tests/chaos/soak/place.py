@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,12 +16,12 @@ from app.embedded.bigquery import BigQuery
 from app.embedded.ports import HOST
 from app.embedded.postgres import Postgres
 from app.embedded.server import start_all, stop_all
-from tests.support.faults.disk import small_disk
+from tests.support.faults.disk import may_mount, small_disk
 from tests.support.faults.kafka import ProxiedKafka
 from tests.support.faults.proxy import Proxy
+from tests.support.stores import PostgresStore
 
 DISK_MB = 256
-NAMESPACE = "soak"
 
 
 @dataclass
@@ -46,12 +46,12 @@ class Place:
     directory: Path
     """For logs: not on the small disk."""
     disk: Path
-    """The workers' data directory."""
+    """Small; the workers' data directory is on it."""
 
 
 @contextmanager
-def open_place() -> Iterator[Place]:
-    """All started. To be called from the main thread."""
+def open_place(logs: Path | None = None) -> Iterator[Place]:
+    """All started. To be called from the main thread. `logs`: where workers' logs are kept."""
     quiet()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sigstream-soak-")))
@@ -62,9 +62,29 @@ def open_place() -> Iterator[Place]:
         start_all(all_)
         stack.callback(stop_all, all_)
         _aim(servers)
-        disk = stack.enter_context(small_disk(directory / "disk", DISK_MB))
-        direct = Settings(_env_file=None, **_settings(servers, disk))  # type: ignore[arg-type]
-        yield Place(servers, direct, _through(direct, servers), directory, disk)
+        disk = _disk(stack, directory / "disk")
+        direct = Settings(_env_file=None, **_settings(servers))  # type: ignore[arg-type]
+        yield Place(servers, direct, direct, logs or directory, disk)
+
+
+async def chapter(place: Place, name: str) -> Place:
+    """The same servers and an empty pipeline, stores too: what is there stays small and quick to compare."""
+    postgres = PostgresStore(place.servers.postgres)
+    data_dir = place.disk / name
+    data_dir.mkdir()
+    fresh = {"namespace": name, "bigquery_dataset": name, "data_dir": data_dir}
+    direct = await postgres.settings(place.direct.model_copy(update=fresh))
+    return replace(place, direct=direct, proxied=_through(direct, place.servers))
+
+
+def _disk(stack: ExitStack, place: Path) -> Path:
+    """A small one for who may mount one, else a directory like any other."""
+    return stack.enter_context(small_disk(place, DISK_MB)) if may_mount() else _plain(place)
+
+
+def _plain(place: Path) -> Path:
+    place.mkdir()
+    return place
 
 
 def quiet() -> None:
@@ -92,14 +112,11 @@ def _aim(servers: Servers) -> None:
     rest.target, grpc.target = servers.bigquery.ports["rest"], servers.bigquery.ports["grpc"]
 
 
-def _settings(servers: Servers, disk: Path) -> dict[str, object]:
+def _settings(servers: Servers) -> dict[str, object]:
     return {
         **servers.kafka.settings(),
         **servers.postgres.settings(),
         **servers.bigquery.settings(),
-        "namespace": NAMESPACE,
-        "bigquery_dataset": NAMESPACE,
-        "data_dir": disk,
         "gap_wait_s": 2.0,
         "sink_retry_cap_s": 2.0,
         "log_format": "json",

@@ -21,7 +21,7 @@ def as_table(course: Course, command: str) -> str:
     proofs = [f"- {kind}: {results[0].proof}" for kind, results in done.items()]
     size = f"{len(course.results)} faults, {course.signals:,} signals"
     head = f"`{command}`, {datetime.now(UTC):%Y-%m-%d}: {size}."
-    ended = f"\n\nThe run ended early: {course.stuck}" if course.stuck else ""
+    ended = "".join(f"\n\nDid not catch up: {stuck}" for stuck in course.stuck)
     return "\n\n".join(
         [
             head + ended,

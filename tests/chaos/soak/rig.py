@@ -28,6 +28,8 @@ class Rig:
     load: Load
     probe: Probe
     rng: Random
+    strangers: int = 0
+    """Records that this fault has written to `signals` past dedupe."""
 
     async def lag(self, stage: str) -> int:
         """Records that the stage has not committed."""

@@ -4,18 +4,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from tests.chaos.soak.crew import Crew
 from tests.chaos.soak.faults import KINDS
 from tests.chaos.soak.judge import Damage, Judge, NotCaughtUp
 from tests.chaos.soak.load import Load
-from tests.chaos.soak.place import Place
+from tests.chaos.soak.place import Place, chapter
 from tests.chaos.soak.rig import NotProven, Rig
 from tests.support.probe import probe
 
 Say = Callable[[str], None]
+CHAPTER = 12
+"""Faults into one pipeline before an empty one takes its place: the BigQuery emulator slows down with the
+rows it has, some 0.4 s an append at 25,000."""
 
 
 @dataclass
@@ -38,8 +41,8 @@ class Course:
     results: list[Result]
     signals: int = 0
     """That came in."""
-    stuck: str = ""
-    """Why the run ended early."""
+    stuck: list[str] = field(default_factory=list)
+    """Where a pipeline did not catch up; the rest of its chapter was left out."""
 
     @property
     def holds(self) -> bool:
@@ -53,6 +56,9 @@ def draw(rng: Random, kinds: Sequence[str], count: int) -> Iterator[str]:
     for _ in range(count):
         deck = deck or rng.sample(kinds, len(kinds))
         yield deck.pop()
+
+
+Keep = Callable[[Course], None]
 
 
 @asynccontextmanager
@@ -69,29 +75,41 @@ async def open_rig(place: Place, seed: int) -> AsyncIterator[Rig]:
                 task.cancel()
 
 
-async def soak(place: Place, seed: int, faults: int, kinds: Sequence[str], say: Say) -> Course:
-    """Inject so many faults, drawn by the seed."""
+async def soak(place: Place, seed: int, faults: int, kinds: Sequence[str], say: Say, keep: Keep) -> Course:
+    """Inject so many faults, drawn by the seed; `keep` is told what came of them after each chapter."""
     course = Course(seed, [])
+    drawn = list(draw(Random(seed), list(kinds), faults))
+    for begin in range(0, faults, CHAPTER):
+        here = await chapter(place, f"soak{begin}")
+        await _chapter(here, course, seed + begin, drawn[begin : begin + CHAPTER], say)
+        keep(course)
+    return course
+
+
+async def _chapter(place: Place, course: Course, seed: int, kinds: Sequence[str], say: Say) -> None:
     judge = Judge(place.direct)
+    kind = "before any fault"
     async with open_rig(place, seed) as rig:
-        kind = "before any fault"
         try:
             await rig.load.burst()
             await _rest(rig, judge)
-            for number, kind in enumerate(draw(Random(seed), list(kinds), faults), 1):
+            for kind in kinds:
                 begun = time.monotonic()
                 result = await _one(rig, judge, kind)
                 course.results.append(result)
-                took = time.monotonic() - begun
-                say(f"{number}/{faults} {kind}: {result.proof or 'DID NOT HAPPEN'}; caught up after "
-                    f"{result.seconds:.1f} s; {judge.signals:,} signals; {took:.0f} s in all")  # fmt: skip
-                for line in result.damage.says:
-                    say(f"    {line}")
+                _tell(say, len(course.results), result, judge.signals, time.monotonic() - begun)
         except NotCaughtUp as error:
-            course.stuck = f"{kind}: {error}"
-            say(course.stuck)
-    course.signals = judge.signals
-    return course
+            course.stuck.append(f"{kind}: {error}")
+            say(f"STUCK: {kind}: {error}")
+    course.signals += judge.signals
+
+
+def _tell(say: Say, number: int, result: Result, signals: int, took_s: float) -> None:
+    proof = result.proof or "DID NOT HAPPEN"
+    times = f"caught up after {result.seconds:.1f} s; {took_s:.0f} s in all"
+    say(f"{number} {result.kind}: {proof}; {times}; {signals:,} signals")
+    for line in result.damage.says:
+        say(f"    {line}")
 
 
 async def _rest(rig: Rig, judge: Judge) -> float:
@@ -107,6 +125,8 @@ async def _one(rig: Rig, judge: Judge, kind: str) -> Result:
         missed = ""
     except NotProven as error:
         proof, missed = "", str(error)
+    judge.strangers = rig.strangers
+    rig.strangers = 0
     seconds = await _rest(rig, judge)
     damage = await judge.damage()
     if missed:

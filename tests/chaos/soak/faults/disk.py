@@ -16,7 +16,7 @@ async def full(rig: Rig) -> str:
     try:
 
         async def noticed() -> list[str]:
-            await rig.load.burst(400, 4)
+            await rig.load.burst(200, 3)
             fill(rig.place.disk)
             await asyncio.sleep(0.5)
             return [s for s, mark in marks.items() if any(x in rig.crew.log_since(s, mark) for x in SIGNS)]

@@ -17,6 +17,7 @@ async def poison(rig: Rig, topic: str) -> str:
     partition = rig.rng.randrange(len(rig.probe.partitions(topic)))
     async with tape(rig.place.direct, "dead-letters") as seen:
         await rig.load.burst()
+        rig.strangers += topic == "signals"
         await rig.probe.send(topic, [(key, value, partition, [])])
         await rig.load.burst()
 

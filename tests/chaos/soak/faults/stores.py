@@ -57,7 +57,7 @@ async def cuts(rig: Rig, sink: str) -> str:
     proxy.cut(times, rig.rng.randint(500, 20_000))
     try:
         for _ in range(20):
-            await rig.load.burst(100, 2)
+            await rig.load.burst(60, 1)
             await asyncio.sleep(0.5)
             if proxy.counts.cut - before >= times:
                 break
