@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+from aiokafka.errors import KafkaError
 
 from app.model.keys import batch_key, partition_of
 from app.sources.scenario import Scenario
@@ -60,7 +61,7 @@ class Load:
                 self._idle.set()
                 await self._going.wait()
                 self._idle.clear()
-            await self._probe.send("signals.raw", self._records(RECORDS_A_TICK))
+            await self._send("signals.raw", self._records(RECORDS_A_TICK))
             ticks += 1
             if ticks % TICKS_A_BLOCK == 0 and self._blocks:
                 await self.blocks(1)
@@ -77,14 +78,23 @@ class Load:
 
     async def burst(self, records: int = 120, blocks: int = 6) -> None:
         """Work for a fault to fall into."""
-        await self._probe.send("signals.raw", self._records(records))
+        await self._send("signals.raw", self._records(records))
         await self.blocks(blocks)
 
     async def blocks(self, count: int) -> None:
         """The next blocks of the chain."""
         places = [self._blocks.pop() for _ in range(min(count, len(self._blocks)))]
         places += [self._rng.choice(places)] if places and self._rng.random() < 0.2 else []
-        await self._probe.send("blocks", [message(self._scenario.make(place)) for place in places])
+        await self._send("blocks", [message(self._scenario.make(place)) for place in places])
+
+    async def _send(self, topic: str, records: list[Message]) -> None:
+        """As any producer: until the broker has all of them, some maybe twice."""
+        while True:
+            try:
+                await self._probe.send(topic, records)
+                return
+            except KafkaError:
+                await asyncio.sleep(0.5)
 
     def _records(self, count: int) -> list[Message]:
         habits, weights = zip(*self._habits, strict=True)

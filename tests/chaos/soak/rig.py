@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from app.query.offsets import LAST, READS
 from tests.chaos.soak.crew import Crew
 from tests.chaos.soak.load import Load
@@ -49,8 +51,15 @@ class Rig:
         self, condition: Callable[[], Awaitable[Any]], what: str, deadline_s: float = DEADLINE_S
     ) -> Any:
         """Wait for a trace of the fault. Raises NotProven."""
+
+        async def patient() -> Any:
+            try:
+                return await condition()
+            except KafkaError:  # the broker has just started, or not yet
+                return None
+
         try:
-            return await until(condition, what, deadline_s)
+            return await until(patient, what, deadline_s)
         except AssertionError as error:
             raise NotProven(str(error)) from None
 
