@@ -11,7 +11,7 @@ import typer
 from app.config import Settings
 from tests.chaos.soak.place import quiet
 from tests.chaos.soak.report import markdown, write_table
-from tests.chaos.wirings.trial import Outcome, Trial
+from tests.chaos.wirings.trial import ROUNDS, Outcome, Trial
 from tests.support.faults.kafka import ProxiedKafka
 from tests.support.faults.proxy import Proxy
 
@@ -32,6 +32,7 @@ COLUMNS = (
 def main(
     wiring: Annotated[str, typer.Option(help="Comma separated.")] = ",".join(WIRINGS),
     seeds: Annotated[str, typer.Option(help="Comma separated.")] = "1,2",
+    rounds: Annotated[str, typer.Option(help="Comma separated: kill, rebalance, refuse.")] = ",".join(ROUNDS),
     report: Annotated[Path | None, typer.Option(help="Markdown file whose table is written anew.")] = None,
 ) -> None:
     """Print what each wiring lost, of the same records under the same faults."""
@@ -43,19 +44,19 @@ def main(
         ProxiedKafka(Path(directory) / "kafka", proxy) as kafka,
     ):
         for seed, name in product(map(int, seeds.split(",")), wiring.split(",")):
-            outcomes.append((seed, run(name, seed, kafka, proxy, Path(directory))))
+            outcomes.append((seed, run(name, seed, kafka, proxy, rounds.split(","), Path(directory))))
             print(" | ".join(row(*outcomes[-1])), flush=True)
     if report is not None:
         write_table(report, "wirings", markdown(COLUMNS, [row(*found) for found in outcomes]))
 
 
-def run(wiring: str, seed: int, kafka: ProxiedKafka, proxy: Proxy, place: Path) -> Outcome:
+def run(wiring: str, seed: int, kafka: ProxiedKafka, proxy: Proxy, rounds: list[str], place: Path) -> Outcome:
     """One trial."""
     name = f"{wiring}-{seed}"
     (place / name).mkdir()
     direct = Settings(_env_file=None, namespace=name, data_dir=place / name, kafka=kafka.bootstrap)
     proxied = direct.model_copy(update={"kafka": kafka.proxied})
-    trial = Trial(wiring.replace("-", "_"), direct, proxied, proxy, seed)
+    trial = Trial(wiring.replace("-", "_"), direct, proxied, proxy, rounds, seed)
     return asyncio.run(trial.run(lambda line: print(line, flush=True)))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ A_TRANSACTION = 12
 LAST = 200
 """Records behind the last round, on all partitions."""
 DRAIN_S = 150.0
+PATIENCE_S = 150.0
 STALL_S = 25.0
 """Without any progress for so long, somebody kills the worker."""
 ROUNDS = ("kill", "kill", "kill", "rebalance", "rebalance", "rebalance", "refuse")
@@ -54,13 +55,16 @@ class Outcome:
 
 
 class Trial:
-    """One wiring on a namespace of its own."""
+    """One wiring on a namespace of its own; `rounds` are of ROUNDS, and shuffled."""
 
-    def __init__(self, wiring: str, direct: Settings, proxied: Settings, proxy: Proxy, seed: int) -> None:
+    def __init__(
+        self, wiring: str, direct: Settings, proxied: Settings, proxy: Proxy, rounds: Sequence[str], seed: int
+    ) -> None:
         self.wiring = wiring
         self._direct = direct
         self._proxied = proxied
         self._proxy = proxy
+        self._faults = rounds
         self._rng = Random(f"{seed}|wirings")
         self._workers: list[Worker] = []
         self._rounds: list[tuple[str, range]] = []
@@ -73,7 +77,7 @@ class Trial:
             await ensure_topics(self._direct, [changelog(self._direct, "dedupe", "seen", n)])
             self._start()
             try:
-                for number, fault in enumerate(self._rng.sample(ROUNDS, len(ROUNDS))):
+                for number, fault in enumerate(self._rng.sample(self._faults, len(self._faults))):
                     numbers = range(number * RECORDS, (number + 1) * RECORDS)
                     self._rounds.append((fault, numbers))
                     await self._send([raw(batch_of(i, NAMES), n) for i in numbers])
@@ -113,7 +117,7 @@ class Trial:
 
     async def _end(self, found: Probe) -> None:
         """Plain records behind the last markers, which Faust never commits."""
-        numbers = range(len(ROUNDS) * RECORDS, len(ROUNDS) * RECORDS + LAST)
+        numbers = range(len(self._faults) * RECORDS, len(self._faults) * RECORDS + LAST)
         self._rounds.append(("none", numbers))
         n = self._direct.signal_partitions
         await found.send("signals.raw", [raw(batch_of(i, NAMES), n) for i in numbers])
@@ -123,7 +127,9 @@ class Trial:
         self._proxy.produce_delay_s = self._rng.uniform(0.2, 0.8)
         try:
             before = await found.count("signals")
-            await until(lambda: self._more(found, before + 100), "the worker forwards", log=self._tail)
+            await until(
+                lambda: self._more(found, before + 100), "the worker forwards", PATIENCE_S, self._tail
+            )
             await asyncio.sleep(self._rng.uniform(0, 1.5))
             await {"kill": self._kill, "rebalance": self._rebalance, "refuse": self._refuse}[fault](found)
         finally:
@@ -144,7 +150,7 @@ class Trial:
             self._revive()
             return len(await found.shares("dedupe", "signals.raw")) >= 2
 
-        await until(both, "two members", log=self._tail)
+        await until(both, "two members", PATIENCE_S, self._tail)
         await asyncio.sleep(self._rng.uniform(0.5, 2.0))
         if other in self._workers:
             self._workers.remove(other)
