@@ -3,9 +3,11 @@ SHELL := /bin/sh
 PYTHON ?= $(firstword $(shell command -v python3.11 2>/dev/null) $(shell command -v python3 2>/dev/null))
 BIN := .venv/bin
 READY := .venv/.ready
+FAULTS ?= 100
+SEED ?=
 BENCHES := $(filter-out bench/_%,$(sort $(wildcard bench/*.py)))
 
-.PHONY: help setup demo test lint bench fuzz lock
+.PHONY: help setup demo test lint bench fuzz soak lock
 
 help:
 	@echo "make demo   real servers, all workers, blocks through them, and what came out (no Docker)"
@@ -13,6 +15,7 @@ help:
 	@echo "make lint   linters and types alone"
 	@echo "make bench  every figure of the documentation, measured here"
 	@echo "make fuzz   10,000 spoiled messages to each topic, and what became of each (some minutes)"
+	@echo "make soak   faults by the dozen into a running pipeline; is anything lost or doubled?"
 	@echo "make lock   resolve requirements.lock anew (needs uv)"
 
 setup: $(READY)
@@ -41,6 +44,9 @@ bench: setup
 
 fuzz: setup
 	SIGSTREAM_FUZZ_MESSAGES=10000 $(BIN)/pytest -s tests/chaos/test_fuzz.py
+
+soak: setup
+	$(BIN)/python -m tests.chaos.soak --faults $(FAULTS) $(if $(SEED),--seed $(SEED)) --report docs/reliability.md
 
 lock:
 	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \

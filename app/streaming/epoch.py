@@ -63,7 +63,9 @@ async def read_epoch(settings: Settings) -> str | None:
         await consumer.start()
         mark = await _first(consumer, tp)
     except KafkaError as error:
-        raise Transient(f"Kafka at {servers} does not say which one it is: {error!r}") from error
+        raise Transient(
+            f"Kafka at {settings.need_kafka()} does not say which one it is: {error!r}"
+        ) from error
     finally:
         await consumer.stop()
         await admin.close()

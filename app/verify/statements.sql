@@ -57,11 +57,12 @@ WHERE NOT EXISTS (SELECT 1 FROM computed c WHERE (c.chain, c.hash) = (b.chain, b
   AND NOT EXISTS (SELECT 1 FROM buried_features f WHERE f.hash = b.hash)
   AND (isolated OR NOT EXISTS (SELECT 1 FROM block o JOIN computed c USING (chain, hash)
                                WHERE (o.chain, o.height) = (b.chain, b.height) AND NOT o.isolated));
--- What stores must show: of each signal the largest (version, digest).
+-- What stores must show: of each signal the largest (version, digest). A record without a key is no batch:
+-- sinks make a dead letter of it.
 CREATE TABLE wanted AS
 SELECT p, key, name, version, digest, place
 FROM (SELECT *, row_number() OVER (PARTITION BY key, name ORDER BY version DESC, digest DESC) AS rank
-      FROM forward)
+      FROM forward WHERE key <> '')
 WHERE rank = 1;
 CREATE UNIQUE INDEX wanted_key ON wanted (key, name);
 

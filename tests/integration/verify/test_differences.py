@@ -77,7 +77,7 @@ async def test_all_differences_are_found(
         ("missing", "timescale", 1, ts_of(4)),
         ("doubled", "bigquery", 1, ts_of(5)),
         ("missing", "signals", 6, ts_of(BATCHES)),
-        ("extra", "signals", 3, ts_of(BATCHES + 1)),
+        ("extra", "signals", 4, ""),
         ("doubled", "signals", 3, ts_of(6)),
         *(("outstanding", sink, 2, ts_of(6)) for sink in stores),
     }
@@ -132,7 +132,7 @@ async def in_stores(settings: Settings) -> None:
 
 
 async def on_topics(pipe: View) -> None:
-    """A record that nobody forwarded, a forward that nobody asked for, and one that comes again."""
+    """A record that nobody forwarded, a forward that nobody asked for, one that comes again, and no batch."""
     n = pipe.settings.signal_partitions
     lost, invented, again = (batch_of(each, version=1) for each in (BATCHES, BATCHES + 1, 6))
     key, value, partition, _ = raw(lost, n)
@@ -142,6 +142,7 @@ async def on_topics(pipe: View) -> None:
     _, offset = await pipe.send("signals.raw", value, key, partition)
     await forward(pipe, again, partition, offset)
     await said_to_be_known(pipe, batch_of(BATCHES + 2, version=1))
+    await pipe.send("signals", b"neither JSON nor dedupe's", b"poison")
     await commit(pipe.settings, "dedupe", "signals.raw")
 
 
