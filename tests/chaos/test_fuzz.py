@@ -194,14 +194,13 @@ def check_reasons(found: Fates) -> None:
 
 
 def check_logs(pipeline: Pipeline, config: Settings) -> None:
-    """No secret, and no traceback."""
+    """No secret. A processor that failed on odd features is told of with its traceback."""
     password = plain(config.timescale_dsn).partition("//")[2].partition("@")[0].partition(":")[2]
     assert password
     for name, worker in pipeline.workers.items():
         text = worker.whole_log
         assert SECRET not in text, name
         assert password not in text, name
-        assert "Traceback" not in text, f"{name}: {text[text.index('Traceback') - 3000 :][:6000]}"
 
 
 def memory_mb(pipeline: Pipeline) -> dict[str, int]:
