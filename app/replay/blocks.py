@@ -1,5 +1,6 @@
 """The `blocks` topic of one chain: what is there, and which of it is the chain."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,7 @@ class BlockReader:
                 within = wanted.first <= record.offset < wanted.end
                 self._take(record, found, heights, asked=within)
                 watch.advance(1)
+                await asyncio.sleep(0)  # extracting is not waiting: signals and heartbeats come in here
         return found
 
     def _take(self, record: Record, found: Blocks, heights: range | None, *, asked: bool) -> None:

@@ -14,7 +14,7 @@ from app.errors import ConfigurationError, Fenced, Transient
 from app.query.kafka import Reader
 from app.streaming.offsets import committed_offsets
 
-SESSION_MS = 8000
+SESSION_MS = 15_000
 JOIN_WAIT_S = 30.0
 CLOSE_WAIT_S = 10.0
 MOST_SILENT_MS = 3_600_000

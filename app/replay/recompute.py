@@ -31,7 +31,7 @@ from app.replay.tally import Tally
 from app.replay.watch import Counted, Watch
 
 TARGET = "signals.raw"
-EVERY = 50
+EVERY = 10
 """Blocks between two marks of how far it is."""
 
 

@@ -46,7 +46,8 @@ def of(error: sqlite3.Error | OSError, file: Path) -> SigstreamError:
     if code in _DAMAGED:
         return Terminal(
             f"{file} is no intact SQLite database ({error}): move it away, with its -wal and -shm files, "
-            "or set SIGSTREAM_SQLITE_PATH to another file; then replay `signals` into the new one"
+            "or set SIGSTREAM_SQLITE_PATH to another file; then fill the new one: "
+            "`sigstream replay --from-offset earliest --sink sqlite`"
         )
     remedy = _REMEDIES.get(code, "see the message; the table `signals` may be another program's")
     return ConfigurationError(f"{file} can't be used ({error}): {remedy}")

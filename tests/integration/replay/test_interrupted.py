@@ -10,6 +10,8 @@ from app.config import Settings
 from app.query.kafka import open_reader
 from app.replay.job import join_group, read_places
 from app.replay.store import group_of
+from app.sources.simulator import CHAIN, simulate
+from tests.support.blocks import message
 from tests.support.commands import command
 from tests.support.probe import probe, until
 from tests.support.processes import program, worker
@@ -18,6 +20,8 @@ from tests.support.stores import SqliteStore
 
 RECORDS = 1500
 PROGRAM = (sys.executable, "-m", "app.main")
+RECOMPUTE = ("replay", "--recompute", "--chain", CHAIN, "--from-height", "0", "--json")
+BLOCKS = 300
 OPTIONS = ("replay", "--from-offset", "earliest", "--sink", "sqlite", "--json")
 
 
@@ -97,9 +101,57 @@ async def refusals(settings: Settings) -> None:
 
 
 async def test_what_a_sink_has_not_read_yet_is_its_own_to_write(settings: Settings) -> None:
+    store = SqliteStore()
+    settings = await store.settings(settings.model_copy(update={"sinks": ("sqlite",)}))
+    messages = forwarded(40, "sqlite", settings.signal_partitions)
     async with probe(settings) as kafka:
-        await kafka.send("signals", forwarded(20, "sqlite", settings.signal_partitions))
-    refused = await command(settings, *OPTIONS)
-    assert refused.code == 1
-    assert "start `sigstream worker sink sqlite` instead" in refused.err
-    assert not settings.sqlite_file.exists()
+        await kafka.send("signals", messages[:20])
+        refused = await command(settings, *OPTIONS)
+        assert refused.code == 1
+        assert "start `sigstream worker sink sqlite` instead" in refused.err
+        assert not settings.sqlite_file.exists()
+        with worker(settings, "sink", "sqlite") as running:
+
+            async def all_written() -> bool:
+                return await kafka.lag("sink.sqlite", "signals") == 0
+
+            await until(all_written, "all records in the store")
+            assert running.stop() == 0
+        await kafka.send("signals", messages[20:])
+        done = await command(settings, *OPTIONS)
+        assert orjson.loads(done.out)["targets"]["sqlite"]["total"] == {"unchanged": 60}
+        assert await store.count(PROVIDER) == 60
+        assert await kafka.lag("sink.sqlite", "signals") == 20
+
+
+async def test_a_recomputation_goes_on_where_ctrl_c_stopped_it(settings: Settings) -> None:
+    """Without a worker: nothing is known, all is sent."""
+    group, arguments = settings.group(f"replay.recompute.{CHAIN}"), [*PROGRAM, *RECOMPUTE]
+    async with probe(settings) as kafka, open_reader(settings) as reader:
+        await kafka.send("blocks", map(message, simulate(BLOCKS, seed=3)))
+        partitions = await reader.partitions(settings.topic("blocks"))
+
+        async def place() -> int:
+            places = await read_places(settings, group, partitions)
+            return max((place.position for place in places.values()), default=0)
+
+        with program(settings, arguments, "recompute") as running:
+
+            async def begun() -> bool:
+                assert running.returncode is None, running.log
+                return await place() > 0
+
+            await until(begun, "a recomputation that is under way")
+            code = running.interrupt()
+            assert code == 130, running.log
+        stopped = await place()
+        assert 0 < stopped < BLOCKS
+        first = {record.key for record in await kafka.read("signals.raw")}
+        assert stopped <= len(first) < BLOCKS
+
+        resumed = await command(settings, *RECOMPUTE)
+        assert resumed.code == 0, resumed.err
+        assert f"goes on at height {stopped}, where it stopped" in resumed.err
+        sent = [record.key for record in await kafka.read("signals.raw")]
+        assert len(set(sent)) == BLOCKS
+        assert len(sent) == BLOCKS + len(first) - stopped

@@ -3,11 +3,13 @@
 from typing import Any
 
 import orjson
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from app.config import Settings
 from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
 from app.processors.run import PROVIDER
+from app.query.kafka import open_reader
 from app.sources.simulator import CHAIN, simulate
 from tests.support.blocks import message
 from tests.support.commands import command
@@ -112,6 +114,29 @@ async def test_what_has_left_the_chain_stays_away(settings: Settings) -> None:
             assert len({ts for _, _, ts, _ in now}) == 12
             assert not left & now
             assert (await command(settings, "verify", "--drained")).code == 0
+            await after_retention(tiers, pipe)
+
+
+async def after_retention(settings: Settings, pipe: View) -> None:
+    """What has left `signals` is known from a store."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.need_kafka())
+    async with open_reader(settings) as reader:
+        bounds = await reader.bounds(await reader.partitions(settings.topic("signals")))
+    await admin.start()
+    try:
+        await admin.delete_records({tp: RecordsToDelete(end) for tp, (_, end) in bounds.items()})
+    finally:
+        await admin.close()
+    raw = await pipe.kafka.count("signals.raw")
+    assert set((await recomputed(settings, *EVERYTHING))["total"]) == {"unchanged"}
+    assert await pipe.kafka.count("signals.raw") == raw
+    settings.sqlite_file.rename(settings.sqlite_file.with_suffix(".away"))
+    unknown = await command(settings, "replay", "--recompute", "--chain", CHAIN, *EVERYTHING)
+    assert unknown.code == 1
+    assert "no store is at hand" in unknown.err
+    lost = await command(settings, "replay", "--from-offset", "0", "--sink", "sqlite")
+    assert lost.code == 1
+    assert "has left the topic (retention): `--from-offset earliest`" in lost.err
 
 
 async def shown(pipe: View) -> set[Key]:
