@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from xxhash import xxh3_64_hexdigest
 
@@ -83,12 +84,12 @@ class Recomputation:
     async def _run(self, reader: Reader, held: Spool, outlet: Outlet | None) -> None:
         blocks = await self._read(reader, held)
         live = await live_chain(self._settings, reader, self._chain)
-        chain = chain_in(blocks, live)
+        linked = chain_in(blocks, live)
         alone = [block for block in blocks.by_hash.values() if block.isolated]
-        wanted = [block for block in chain if self._is_wanted(block)]
+        wanted = [block for block in linked if self._is_wanted(block)]
         lone = [block for block in alone if self._is_wanted(block)]
         if not wanted and not lone:
-            raise self._nothing(blocks, chain)
+            raise self._nothing(blocks, linked)
         times = {block.ts for block in blocks.by_hash.values()}
         await read_known(
             self._settings,
@@ -99,8 +100,8 @@ class Recomputation:
             self._watch,
             allow_cold=self._wanted.allow_cold,
         )
-        path = self._path(chain, wanted)
-        self._truncated = bool(path) and self._is_truncated(held, blocks, chain, path[0])
+        path = self._path(linked, wanted)
+        self._truncated = bool(path) and self._is_truncated(held, blocks, linked, path[0])
         self._check_warm_up(held, blocks, path, wanted)
         if outlet is not None:
             await outlet.begin(self.job, _ends(wanted, lone))
@@ -151,26 +152,26 @@ class Recomputation:
         heights = self._wanted.asked.heights
         return block.asked and (heights is None or block.height in heights)
 
-    def _nothing(self, blocks: Blocks, chain: Sequence[Found]) -> ConfigurationError:
-        there = [block.height for block in chain] or [block.height for block in blocks.by_hash.values()]
+    def _nothing(self, blocks: Blocks, linked: Sequence[Found]) -> ConfigurationError:
+        there = [block.height for block in linked] or [block.height for block in blocks.by_hash.values()]
         return ConfigurationError(
             f"no block of {self._chain} is there for {self._wanted.asked}: the topic has heights "
             f"{min(there)} to {max(there)} of the chain; others have left it (retention), or were never sent"
         )
 
-    def _path(self, chain: Sequence[Found], wanted: Sequence[Found]) -> list[Found]:
+    def _path(self, linked: Sequence[Found], wanted: Sequence[Found]) -> list[Found]:
         """The blocks to compute, warm-up first."""
         if not wanted:
             return []
-        first = chain.index(wanted[0])
+        first = linked.index(wanted[0])
         warm_up = first if self._wanted.warm_up is None else min(first, self._wanted.warm_up)
-        return list(chain[first - warm_up : chain.index(wanted[-1]) + 1])
+        return list(linked[first - warm_up : linked.index(wanted[-1]) + 1])
 
-    def _is_truncated(self, held: Spool, blocks: Blocks, chain: Sequence[Found], first: Found) -> bool:
+    def _is_truncated(self, held: Spool, blocks: Blocks, linked: Sequence[Found], first: Found) -> bool:
         """Whether the chain had blocks below the first that is read."""
         known = self._window(held, first)
         lost = known > 0 if known is not None else blocks.expired and first.height > 0
-        return lost or first is not chain[0]
+        return lost or first is not linked[0]
 
     def _check_warm_up(
         self, held: Spool, blocks: Blocks, path: Sequence[Found], wanted: Sequence[Found]
@@ -200,7 +201,7 @@ class Recomputation:
         self._watch.begin(TARGET, len(path) + len(lone))
         now = datetime.now(UTC)
         count = 0
-        for block in (*self._along(held, path), *(self._alone(held, found) for found in lone)):
+        for block in chain(self._along(held, path), (self._alone(held, found) for found in lone)):
             count += 1
             self._watch.advance(1)
             await asyncio.sleep(0)  # computing is not waiting: signals and heartbeats come in here
