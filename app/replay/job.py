@@ -116,7 +116,7 @@ class Job(ConsumerRebalanceListener):  # type: ignore[misc]
         """Tell Kafka that it goes on. Raises Fenced when another replay has joined."""
         await self._consumer.getmany(timeout_ms=0)
         if self._lost:
-            raise Fenced(f"another replay has joined group {self.group}: run one after the other")
+            raise _fenced(self.group)
 
     async def commit(self, places: Mapping[TopicPartition, Place]) -> None:
         """Remember where these partitions stand. Raises Fenced, Transient."""
@@ -128,9 +128,16 @@ class Job(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalGenerationError, UnknownMemberIdError) as error:
-            raise Fenced(f"another replay has joined group {self.group}: {error!r}") from error
+            raise _fenced(self.group) from error
         except KafkaError as error:
             raise Transient(f"Kafka did not take a commit of {self.group}: {error!r}") from error
+
+
+def _fenced(group: str) -> Fenced:
+    return Fenced(
+        f"this replay is not the only member of group {group} any more: another one has joined, or Kafka "
+        f"has not heard of it for {SESSION_MS // 1000} s; the same command goes on"
+    )
 
 
 def _busy(group: str) -> ConfigurationError:

@@ -3,11 +3,14 @@
 import sqlite3
 import sys
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import orjson
 
 from app.config import Settings
-from app.query.kafka import open_reader
+from app.query.kafka import Reader, open_reader
+from app.replay.asked import Asked, Unit, ranges_of
+from app.replay.dry import dry_run
 from app.replay.job import join_group, read_places
 from app.replay.store import group_of
 from app.sources.simulator import CHAIN, simulate
@@ -23,6 +26,16 @@ PROGRAM = (sys.executable, "-m", "app.main")
 RECOMPUTE = ("replay", "--recompute", "--chain", CHAIN, "--from-height", "0", "--json")
 BLOCKS = 300
 OPTIONS = ("replay", "--from-offset", "earliest", "--sink", "sqlite", "--json")
+
+
+class Silent:
+    """A watch that says nothing."""
+
+    def begin(self, what: str, total: int) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
+    def say(self, text: str) -> None: ...
 
 
 async def progress(settings: Settings) -> tuple[int, int]:
@@ -80,11 +93,26 @@ async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings) -> N
     group, topic = group_of(settings, "sqlite"), settings.topic("signals")
     async with open_reader(settings) as reader:
         partitions = await reader.partitions(topic)
-        async with join_group(settings, reader, group, topic, partitions):
+        async with join_group(settings, reader, group, topic, partitions) as job:
             refused = await command(settings, *OPTIONS)
+            await job.alive()  # not disturbed
+        await by_times_and_heights(settings, reader)
     assert refused.code == 1
     assert "another replay is running" in refused.err
     await refusals(settings)
+
+
+async def by_times_and_heights(settings: Settings, reader: Reader) -> None:
+    now = datetime.now(UTC)
+    for first, last, count in (
+        (now - timedelta(hours=1), None, RECORDS),
+        (now + timedelta(hours=1), None, 0),
+        (now - timedelta(hours=1), now - timedelta(minutes=50), 0),
+    ):
+        ranges = await ranges_of(reader, settings.topic("signals"), Asked(Unit.TIME, first, last))
+        assert sum(span.end - span.first for span in ranges) == count
+    none = await dry_run(settings, reader, Asked(Unit.HEIGHT, 0), "sqlite", Silent())
+    assert none.total() == {}  # these signals are of no block
 
 
 async def refusals(settings: Settings) -> None:
