@@ -26,7 +26,7 @@ SCENARIO = Scenario(seed=5, blocks=190, transactions=(2, 6))
 LIVE_FROM = 150
 """The live pipeline stores signals from this height on; ..."""
 FORK = 155
-"""... it was on a branch of two blocks from here on, which is lost; the backfill's source still ends in it."""
+"""... it was on a branch of two blocks from here on, which is lost; the backfill's source ends in it."""
 REORGANISED = FORK + 5
 """The live chain is here when the backfill begins, and goes on while it runs."""
 LOST = [SCENARIO.make(Place(FORK, 1, 0)), SCENARIO.make(Place(FORK + 1, 1, 1))]
