@@ -64,6 +64,7 @@ def _measure(up: Up, folder: Path, options: Namespace) -> None:
     settings, broker = up.settings, Broker(up.settings.need_kafka())
     blocks = simulate(10**6, seed=1, start_height=TIP)
     _send(settings, blocks, WARM_UP)
+    _await_settled(up, broker, WARM_UP)
     sent = {"before": _send(settings, blocks, options.quiet)}
     begun = time.monotonic()
     sent["beside"] = _beside(up, broker, blocks, folder, options)
