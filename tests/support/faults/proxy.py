@@ -43,6 +43,13 @@ class Link:
         for writer in (self.client, self.server):
             writer.transport.abort()
 
+    async def close(self) -> None:
+        """Both ends, once nothing more is to be passed on."""
+        for writer in (self.client, self.server):
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
 
 class Proxy:
     """Listens on `port` and passes on to `target`, on a thread of its own; methods are for other threads.
@@ -74,6 +81,7 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.flow()
         self.down()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -141,6 +149,7 @@ class Proxy:
                 ]
             )
         finally:
+            await link.close()
             self._links.discard(link)
 
     async def _pump(
