@@ -64,12 +64,13 @@ class BulkRecovery(Recovery):
             reader.assign([TopicPartition(tp.topic, tp.partition) for tp in ends])
             for tp in ends:
                 reader.seek(TopicPartition(tp.topic, tp.partition), offsets[tp] + 1)
+            begun = sum(offsets[tp] for tp in ends)
             while any(offsets[tp] < end for tp, end in ends.items()):
                 found = await reader.getmany(timeout_ms=WAIT_MS, max_records=MOST_RECORDS)
                 if not found:
                     break  # Faust knows what to do about what does not come
                 self._apply(found, offsets)
-        log.info("tables filled", records=sum(ends.values()) + len(ends))
+        log.info("tables filled", offsets=sum(offsets[tp] for tp in ends) - begun)
 
     def _apply(self, found: Any, offsets: Any) -> None:
         changes: defaultdict[Any, list[Change]] = defaultdict(list)
