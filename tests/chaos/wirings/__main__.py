@@ -19,6 +19,7 @@ WIRINGS = ("stock", "no-safe-commit", "no-hold", "no-safe-seek", "no-gap", "ours
 COLUMNS = (
     "wiring",
     "seed",
+    "rounds",
     "signals",
     "lost",
     "lost in rounds of",
@@ -69,6 +70,7 @@ def row(seed: int, found: Outcome) -> list[str]:
     return [
         name,
         str(seed),
+        found.rounds,
         f"{found.signals:,}",
         lost,
         rounds or "-",

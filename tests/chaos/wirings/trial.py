@@ -41,6 +41,7 @@ class Outcome:
     """Signals; `doubled` after the origin rule."""
 
     wiring: str
+    rounds: str
     signals: int
     lost: int
     """Committed past, and neither forwarded nor a dead letter."""
@@ -209,6 +210,7 @@ class Trial:
         by_round, unhandled = await self._missing(found, {*taken, *buried})
         return Outcome(
             self.wiring,
+            ", ".join(f"{count} {fault}" for fault, count in sorted(Counter(self._faults).items())),
             NAMES * sum(len(numbers) for _, numbers in self._rounds),
             sum(by_round.values()),
             unhandled,
