@@ -21,6 +21,9 @@ log = structlog.get_logger()
 LOOK_S = 1.0
 """Between two looks at the file; it is read once it is the same at two of them."""
 
+IMMUNE = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+"""Started with nohup: a terminal that closes is nothing to this process. Looked at before anybody sets it."""
+
 Swap = Callable[[], None]
 User = Callable[[Settings], Swap]
 """Makes ready, in a thread, what new settings ask for, or raises; what it returns puts that in place, in no
@@ -50,7 +53,7 @@ class Reloader:
         self._users: list[User] = []
         self._looks: list[Callable[[], object]] = []
         self._wake = asyncio.Event()
-        self._terminal = has_terminal()
+        self._terminal = has_terminal() and not IMMUNE
 
     def use(self, user: User) -> User:
         """Ask `user` whenever settings change."""

@@ -1,9 +1,10 @@
 """What a finished backfill leaves behind, taken away: its topics and its workers' directories."""
 
 import shutil
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 
 from app.backfill.plan import plan_topic
 from app.config import Settings
@@ -17,8 +18,6 @@ async def clean(settings: Settings) -> int:
     Kafka forgets what groups have committed on topics that are deleted. The plan goes last: while it is
     there, the same command does again what is missing.
     """
-    for directory in (settings.data_dir / "workers").glob(f"{settings.namespace}.*"):
-        shutil.rmtree(directory)
     admin = AIOKafkaAdminClient(**client_options(settings), client_id="sigstream-clean")
     try:
         await admin.start()
@@ -26,9 +25,18 @@ async def clean(settings: Settings) -> int:
         plan = plan_topic(settings).name
         for some in ([name for name in names if name != plan], [name for name in names if name == plan]):
             if some:
-                await admin.delete_topics(some)
+                _check(await admin.delete_topics(some))
     except KafkaError as error:
         raise Transient(f"topics of {settings.namespace} are not deleted ({error!r}): try again") from error
     finally:
         await admin.close()
+    for directory in (settings.data_dir / "workers").glob(f"{settings.namespace}.*"):
+        shutil.rmtree(directory)
     return len(names)
+
+
+def _check(answer: Any) -> None:
+    """aiokafka gives what Kafka refused, and raises nothing."""
+    for topic, code in answer.topic_error_codes:
+        if code:
+            raise for_code(code)(f"topic {topic}")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from app.config import Settings
+from app.config import RELOADABLE, Settings
 from app.errors import ConfigurationError
 from app.kafka_client import client_options
 from app.model.wire import decode
@@ -73,9 +73,14 @@ def warm_up_of(replace: bool) -> int:
 
 
 def settings_of(live: Settings, namespace: str, begun: Begun, metrics_port: int) -> Settings:
-    """Of the backfill's workers: a namespace of their own, the stores of the live pipeline."""
-    own = {
+    """Of the backfill's workers: a namespace of their own, the stores of the live pipeline.
+
+    What may change in the live pipeline's settings file is fixed here: one range, one formula.
+    """
+    fixed = {name: getattr(live, name) for name in RELOADABLE - {"log_level"}}
+    own = fixed | {
         "namespace": namespace,
+        "sinks": live.required_sinks,
         "metrics_port": metrics_port + 1 if metrics_port else 0,
         "first_height": begun.plan.begin,
         "emit_from_height": begun.plan.first,

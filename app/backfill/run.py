@@ -29,12 +29,15 @@ from app.backfill.sources import History, open_source
 from app.config import NAMESPACE, Settings
 from app.errors import ConfigurationError, Transient
 from app.kafka_client import client_options
+from app.labels.watch import LabelSource
 from app.observe import metrics
+from app.processors.registry import enabled_processors
 from app.query.kafka import Reader, open_reader
 from app.sources.ingest import BlockProducer
 from app.sources.resume import resume_point
 from app.streaming.record import of_aiokafka
 from app.streaming.topics import ensure_topics, pipeline_topics
+from app.supervisor import worker_commands
 
 POLL_S = 0.2
 LOOK_S = 0.5
@@ -105,6 +108,9 @@ async def backfill(live: Settings, asked: Asked, watch: Watch) -> Progress:
 
 def check(live: Settings, asked: Asked) -> None:
     """Raises ConfigurationError for what can't be."""
+    enabled_processors(live)
+    LabelSource(live.labels)
+    worker_commands(live)
     if not re.fullmatch(NAMESPACE, asked.namespace):
         raise ConfigurationError(
             f"--namespace {asked.namespace!r}: 1 to 80 letters, digits, `_` and `-`, like history-2024"

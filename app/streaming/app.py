@@ -206,15 +206,15 @@ class SafeApp(faust.App):
 
     async def on_first_start(self) -> None:
         """Topics first: Faust would make them with its own settings. And state of this Kafka alone."""
-        self.epoch = await own_epoch(self.settings)
-        if (aside := self.slot.keep_state_of(self.epoch)) is not None:
-            log.warning("Kafka was rebuilt, old state set aside", kept_in=str(aside))
-        self.attempts = Attempts(self.slot.state)
         wanted = [changelog(self.settings, self.stage, name, n) for name, n in self._changelogs]
         try:
+            self.epoch = await own_epoch(self.settings)
             await ensure_topics(self.settings, (*pipeline_topics(self.settings), *wanted))
         except SigstreamError as error:
             refuse_to_start(error)
+        if (aside := self.slot.keep_state_of(self.epoch)) is not None:
+            log.warning("Kafka was rebuilt, old state set aside", kept_in=str(aside))
+        self.attempts = Attempts(self.slot.state)
         await super().on_first_start()
         self.membership.end_when_resumed()
         metrics.serve(self.settings)

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.processes import ROOT
 
 PROGRAM = """
@@ -25,11 +27,14 @@ with hangups() as asked:
 """
 
 
-def test_a_terminal_that_closes_ends_what_a_hangup_does_not() -> None:
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_terminal_that_closes_ends_what_a_hangup_does_not(nohup: bool) -> None:
+    """Unless it was started to outlive its terminal."""
+    before = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"] if nohup else []
     ours, theirs = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SIGSTREAM_")}
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [*before, sys.executable, "-c", PROGRAM],
         stdin=theirs,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -43,5 +48,9 @@ def test_a_terminal_that_closes_ends_what_a_hangup_does_not() -> None:
         program.send_signal(signal.SIGHUP)
         assert program.stdout.readline() == "goes on\n"
         os.close(ours)
+        if nohup:
+            assert program.stdout.readline() == "goes on\n"
+            program.kill()
+            return
         assert program.wait(30) == -signal.SIGHUP
         assert program.stdout.read() == ""

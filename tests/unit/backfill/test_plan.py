@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.backfill.plan import Begun, Plan, check_same, settings_of, versions_from
-from app.config import Settings
+from app.config import Settings, load_settings, variables
 from app.errors import ConfigurationError
 from app.model.keys import version_of
 
@@ -44,6 +44,18 @@ def test_workers_get_a_namespace_of_their_own_and_the_live_stores(tmp_path: Path
     assert (own.sqlite_file, own.timescale_dsn) == (live.sqlite_file, live.timescale_dsn)
     assert own.required_sinks == live.required_sinks
     assert own.metrics_port == 9201
+
+
+def test_the_live_settings_file_changes_no_formula_amid_a_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = settings_of(load_settings().settings, "history", Begun(PLAN, ms(2026)), 0)
+    for name, value in variables(own).items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".env").write_text("SIGSTREAM_PROCESSORS=whale\nSIGSTREAM_SINKS=bigquery\n")
+    found = load_settings().settings
+    assert (found.processors, found.required_sinks) == (own.processors, own.required_sinks)
 
 
 def test_another_backfill_of_the_namespace_is_refused() -> None:
