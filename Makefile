@@ -32,7 +32,7 @@ demo: setup
 	$(BIN)/sigstream demo
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile --durations=15
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 lint: setup
 	$(BIN)/ruff check
