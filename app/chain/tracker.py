@@ -247,7 +247,7 @@ class Tracker:
         behind_gap = next((child for child in above if child.attached), None)
         if parent is not None and parent.attached:
             node.link = parent.hash
-        elif node.height == self.patience.begin:
+        elif node.height == self.patience.begin and not any(n.height < node.height for n in self.path()):
             node.first = True
         elif behind_gap is not None:
             self._put_into_gap(node, behind_gap)

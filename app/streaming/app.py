@@ -224,6 +224,8 @@ class SafeApp(faust.App):
 
 SESSION_S = 8.0
 """How long Kafka waits for a sign of life before it gives a worker's partitions to another one."""
+LONGEST_RECOVERY_S = 86_400.0
+"""Nothing is polled while a table is filled from its changelog; by default a worker leaves after 1,000 s."""
 LIMITS = {"blocks": BLOCK_BYTES, "block-features": BLOCK_BYTES, "dead-letters": DEAD_LETTER_BYTES}
 
 
@@ -283,6 +285,7 @@ def _options(config: Settings) -> dict[str, Any]:
         "broker_commit_interval": 1.0,
         "broker_session_timeout": SESSION_S,
         "broker_heartbeat_interval": 2.0,
+        "broker_max_poll_interval": LONGEST_RECOVERY_S,
         "consumer_auto_offset_reset": "earliest",
         "consumer_max_fetch_size": FETCH_BYTES,
         "producer_linger": 0.02,

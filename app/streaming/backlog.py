@@ -24,8 +24,12 @@ class Backlog:
         self.bytes = 0
 
     def add(self, message: Any) -> None:
-        """Count a Faust message for as long as it lives."""
-        size = len(message.value or b"")
+        """Count a Faust message for as long as it lives.
+
+        Not with more than a quarter: Faust lets go of a stream's last one only when the next one comes, and
+        none would come any more.
+        """
+        size = min(len(message.value or b""), self.most_bytes // 4)
         self.bytes += size
         weakref.finalize(message, self._release, size).atexit = False
 

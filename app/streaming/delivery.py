@@ -174,7 +174,8 @@ class SafeConsumer(driver.Consumer):
 
     def _to_message(self, tp: Any, record: Any) -> Any:
         message = super()._to_message(tp, record)
-        self.app.backlog.add(message)
+        if not self._is_changelog_tp(tp):  # those of other workers' tables wait for each other
+            self.app.backlog.add(message)
         return message
 
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:

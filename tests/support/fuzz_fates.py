@@ -3,9 +3,8 @@
 import re
 from collections import Counter, defaultdict
 
-import msgspec
-
 from app.errors import ContractError
+from app.model.features import FEATURES_DECODER
 from app.model.receipt import RECEIPT_DECODER, SETTLED_DECODER
 from app.model.signal import BATCH_DECODER
 from app.model.wire import decode
@@ -85,10 +84,10 @@ async def read_block_outcomes(kafka: Probe, sent: Sent, found: Fates) -> None:
 
 
 def hash_in(record: Record) -> bytes | None:
+    """As the worker reads it, which does not look at fields that it does not know."""
     try:
-        found = msgspec.json.decode(record.value or b"")["hash"]
-        return found.encode() if isinstance(found, str) else None
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return FEATURES_DECODER.decode(record.value or b"").hash.encode()
+    except (ValueError, RecursionError):
         return None
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import asyncpg
 import orjson
 
-from app.config import Settings
+from app.config import Settings, plain
 from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
 from app.query.kafka import open_reader
@@ -49,7 +49,7 @@ async def held(stores: Stores) -> dict[str, object]:
 async def empty(settings: Settings) -> None:
     with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
         file.execute("DELETE FROM signals")
-    connection = await asyncpg.connect(settings.timescale_dsn)
+    connection = await asyncpg.connect(plain(settings.timescale_dsn))
     await connection.execute("DELETE FROM signals")
     await connection.close()
     config = BigQueryConfig.of(settings)

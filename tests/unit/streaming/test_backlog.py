@@ -22,8 +22,8 @@ class Knot(Message):
 
 
 async def test_nothing_more_is_wanted_until_enough_is_let_go() -> None:
-    backlog = Backlog(most_bytes=100)
-    held = [Message(60), Message(60)]
+    backlog = Backlog(most_bytes=240)
+    held = [Message(60) for _ in range(5)]
     for message in held:
         backlog.add(message)
     del message
@@ -31,16 +31,19 @@ async def test_nothing_more_is_wanted_until_enough_is_let_go() -> None:
     await asyncio.sleep(0.05)
     assert not waiting.done()
     held.pop()
+    assert not waiting.done()
+    held.pop()
     await asyncio.wait_for(waiting, 5)
-    assert backlog.bytes == 60
+    assert backlog.bytes == 180
 
 
 async def test_it_does_not_wait_for_what_nobody_holds_any_more() -> None:
     gc.disable()
     try:
         backlog = Backlog(most_bytes=100)
-        backlog.add(Knot(200))
-        assert backlog.bytes == 200
+        for _ in range(4):
+            backlog.add(Knot(200))
+        assert backlog.bytes == 100
         await asyncio.wait_for(backlog.room(lambda: True), 30)
     finally:
         gc.enable()
@@ -49,6 +52,16 @@ async def test_it_does_not_wait_for_what_nobody_holds_any_more() -> None:
 
 async def test_a_rebalance_ends_the_wait() -> None:
     backlog = Backlog(most_bytes=100)
-    message = Message(200)
-    backlog.add(message)
+    held = [Message(200) for _ in range(4)]
+    for message in held:
+        backlog.add(message)
     await asyncio.wait_for(backlog.room(lambda: False), 5)
+
+
+async def test_one_large_record_leaves_room_for_the_next_one() -> None:
+    """Faust lets go of a record when the next one comes."""
+    backlog = Backlog(most_bytes=100)
+    held = [Message(5000), Message(100), Message(100)]
+    for message in held:
+        backlog.add(message)
+    await asyncio.wait_for(backlog.room(lambda: True), 5)
