@@ -171,6 +171,8 @@ def check_fates(sent: Sent, found: Fates) -> None:
                     len(found.letters.get((stage, place), ())),
                     found.known.get((stage, place), set()),
                 )
+                if stage == "receipts" and letters:
+                    known = set()  # inferred: of a readable receipt, or an entry by one that names this place
                 if not letters and not known and place not in sent.by_id.values():
                     nameless += 1
                 elif (letters, bool(known)) not in ((1, False), (0, True)) and known != {
