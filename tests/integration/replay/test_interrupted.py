@@ -5,9 +5,11 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import orjson
 
 from app.config import Settings
+from app.embedded.postgres import Postgres
 from app.query.kafka import Reader, open_reader
 from app.replay.asked import Asked, Unit, ranges_of
 from app.replay.dry import dry_run
@@ -19,13 +21,14 @@ from tests.support.commands import command
 from tests.support.probe import probe, until
 from tests.support.processes import program, worker
 from tests.support.signals import PROVIDER, forwarded
-from tests.support.stores import SqliteStore
+from tests.support.stores import PostgresStore, SqliteStore
 
 RECORDS = 1500
 PROGRAM = (sys.executable, "-m", "app.main")
 RECOMPUTE = ("replay", "--recompute", "--chain", CHAIN, "--from-height", "0", "--json")
 BLOCKS = 300
-OPTIONS = ("replay", "--from-offset", "earliest", "--sink", "sqlite", "--json")
+BOTH = ("replay", "--from-offset", "earliest", "--json")
+OPTIONS = (*BOTH, "--sink", "sqlite")
 
 
 class Silent:
@@ -46,23 +49,31 @@ async def progress(settings: Settings) -> tuple[int, int]:
     return sum(p.position - p.mark.first for p in places), sum(p.mark.end - p.mark.first for p in places)
 
 
-async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings) -> None:
-    store = SqliteStore()
-    settings = await store.settings(settings.model_copy(update={"sinks": ("sqlite",)}))
+async def empty(settings: Settings) -> None:
+    with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
+        file.execute("DELETE FROM signals")
+    connection = await asyncpg.connect(settings.timescale_dsn)
+    await connection.execute("DELETE FROM signals")
+    await connection.close()
+
+
+async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings, postgres: Postgres) -> None:
+    store, second = SqliteStore(), PostgresStore(postgres)
+    settings = await second.settings(await store.settings(settings))
     async with probe(settings) as kafka:
         await kafka.send("signals", forwarded(RECORDS, "sqlite", settings.signal_partitions, names=1))
-        with worker(settings, "sink", "sqlite"):
+        with worker(settings, "sink", "sqlite"), worker(settings, "sink", "timescale"):
 
             async def all_written() -> bool:
-                return await kafka.lag("sink.sqlite", "signals") == 0
+                lags = [await kafka.lag(f"sink.{name}", "signals") for name in settings.required_sinks]
+                return sum(lags) == 0
 
-            await until(all_written, "all records in the store")
+            await until(all_written, "all records in the stores")
         before = await store.latest(PROVIDER)
-        with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
-            file.execute("DELETE FROM signals")
+        await empty(settings)
 
     slow = settings.model_copy(update={"sink_batch_signals": 1})
-    with program(slow, [*PROGRAM, *OPTIONS], "replay") as running:
+    with program(slow, [*PROGRAM, *BOTH], "replay") as running:
 
         async def begun() -> bool:
             assert running.returncode is None, running.log
@@ -76,13 +87,17 @@ async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings) -> N
     assert 0 < done < total == RECORDS
     assert 0 < await store.count(PROVIDER) < RECORDS
 
-    other = await command(settings, *OPTIONS, "--to", "3", "--dry-run")
+    assert await second.count(PROVIDER) == 0
+    other = await command(settings, *BOTH, "--to", "3", "--dry-run")
     assert other.code == 0, other.err
     assert (await progress(settings)) == (done, total)
-    resumed = await command(settings, *OPTIONS)
+    resumed = await command(settings, *BOTH)
     assert resumed.code == 0, resumed.err
     assert f"goes on where it stopped, {done} of {total} records are done" in resumed.err
-    outcomes = orjson.loads(resumed.out)["targets"]["sqlite"]["total"]
+    targets = orjson.loads(resumed.out)["targets"]
+    assert targets["timescale"]["total"] == {"inserted": RECORDS}, "it was not begun"
+    assert await second.latest(PROVIDER) == before
+    outcomes = targets["sqlite"]["total"]
     assert sum(outcomes.values()) == total - done
     assert outcomes.get("unchanged", 0) <= 1  # written, and not marked before Ctrl-C
     assert await store.latest(PROVIDER) == before
