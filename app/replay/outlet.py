@@ -15,6 +15,7 @@ from app.model.keys import batch_key, partition_of
 from app.model.signal import ENCODER, SignalBatch
 from app.pipeline.chain import in_parts
 from app.query.kafka import Reader
+from app.replay.blocks import Found
 from app.replay.job import Job, Mark, Place, join_group
 from app.streaming.record import make_headers
 from app.streaming.topics import SIGNAL_BYTES
@@ -45,6 +46,10 @@ class Outlet:
             place = Place(0, Mark(name, heights.start, heights.stop, at=heights.start))
             await self._job.commit({self._home: place})
             self.next = heights.start
+
+    def has(self, block: Found) -> bool:
+        """Whether the block was done before it stopped. Isolated ones come behind the chain, in no order."""
+        return block.height < self.next and not block.isolated
 
     async def send(self, batch: SignalBatch) -> None:
         """Raises DeliveryFailed."""

@@ -205,7 +205,7 @@ class Recomputation:
             count += 1
             self._watch.advance(1)
             await asyncio.sleep(0)  # computing is not waiting: signals and heartbeats come in here
-            if not self._is_wanted(block.found) or (outlet and block.found.height < outlet.next):
+            if not self._is_wanted(block.found) or (outlet and outlet.has(block.found)):
                 continue
             batch = changes(
                 block,

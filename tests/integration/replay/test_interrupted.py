@@ -22,6 +22,7 @@ from tests.support.probe import probe, until
 from tests.support.processes import program, worker
 from tests.support.signals import PROVIDER, forwarded
 from tests.support.stores import PostgresStore, SqliteStore
+from tests.support.watch import Silent
 
 RECORDS = 1500
 PROGRAM = (sys.executable, "-m", "app.main")
@@ -29,16 +30,6 @@ RECOMPUTE = ("replay", "--recompute", "--chain", CHAIN, "--from-height", "0", "-
 BLOCKS = 300
 BOTH = ("replay", "--from-offset", "earliest", "--json")
 OPTIONS = (*BOTH, "--sink", "sqlite")
-
-
-class Silent:
-    """A watch that says nothing."""
-
-    def begin(self, what: str, total: int) -> None: ...
-
-    def advance(self, count: int) -> None: ...
-
-    def say(self, text: str) -> None: ...
 
 
 async def progress(settings: Settings) -> tuple[int, int]:
