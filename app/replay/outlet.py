@@ -15,6 +15,7 @@ from app.model.keys import batch_key, partition_of
 from app.model.signal import ENCODER, SignalBatch
 from app.pipeline.chain import in_parts
 from app.query.kafka import Reader
+from app.replay.asked import no_topic
 from app.replay.blocks import Found
 from app.replay.job import Job, Mark, Place, join_group
 from app.streaming.record import make_headers
@@ -84,6 +85,8 @@ async def open_outlet(settings: Settings, reader: Reader, group: str) -> AsyncIt
     """As the only recomputation of the group. Raises ConfigurationError, Transient."""
     topic = settings.topic("blocks")
     partitions = await reader.partitions(topic)
+    if not partitions:  # a group of a topic that is not there never forms
+        raise no_topic(topic)
     producer = AIOKafkaProducer(
         **client_options(settings),
         client_id="sigstream-replay",

@@ -132,6 +132,12 @@ async def refusals(settings: Settings) -> None:
         assert done.code == 1
         assert says in done.err
         assert "Traceback" not in done.err
+        assert "stopped: " not in done.err
+    nobodys = settings.model_copy(update={"namespace": f"{settings.namespace}-x"})
+    for recompute in ((), ("--recompute",)):
+        done = await command(nobodys, "replay", "--from-height", "0", *recompute)
+        assert done.code == 1
+        assert "there is no topic" in done.err
 
 
 async def test_what_a_sink_has_not_read_yet_is_its_own_to_write(settings: Settings) -> None:
