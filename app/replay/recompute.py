@@ -64,7 +64,8 @@ class Recomputation:
     def job(self) -> str:
         """What makes it the same: what is asked for, and what it is computed by."""
         settings = self._settings
-        by = (settings.processors, sorted(settings.processor_params.items()), self._labels.version)
+        params = sorted(settings.processor_params.items())
+        by = (settings.processors, params, self._labels.version, settings.emit_from_height)
         wanted = self._wanted
         how = f"{wanted.warm_up} {wanted.allow_cold} {xxh3_64_hexdigest(repr(by).encode())}"
         return f"{wanted.asked} of {self._chain} {how}"
@@ -149,14 +150,18 @@ class Recomputation:
         return range(max(0, heights.start - before), heights.stop)
 
     def _is_wanted(self, block: Found) -> bool:
+        """Blocks below `emit_from_height` only warm up, here as in the live pipeline."""
         heights = self._wanted.asked.heights
-        return block.asked and (heights is None or block.height in heights)
+        sent = block.height >= self._settings.emit_from_height
+        return sent and block.asked and (heights is None or block.height in heights)
 
     def _nothing(self, blocks: Blocks, linked: Sequence[Found]) -> ConfigurationError:
         there = [block.height for block in linked] or [block.height for block in blocks.by_hash.values()]
+        least = self._settings.emit_from_height
         return ConfigurationError(
             f"no block of {self._chain} is there for {self._wanted.asked}: the topic has heights "
             f"{min(there)} to {max(there)} of the chain; others have left it (retention), or were never sent"
+            + (f", and SIGSTREAM_EMIT_FROM_HEIGHT leaves those below {least} as they are" if least else "")
         )
 
     def _path(self, linked: Sequence[Found], wanted: Sequence[Found]) -> list[Found]:

@@ -56,6 +56,9 @@ async def test_only_what_another_parameter_changes_is_stored(
             dry = await recomputed(other, *EVERYTHING, "--dry-run")
             await is_refused_where_it_is_cold(settings)
             assert await pipe.kafka.count("signals.raw") == raw
+            rebuilt = other.model_copy(update={"emit_from_height": BLOCKS - 4})
+            found = await recomputed(rebuilt, *EVERYTHING, "--dry-run")
+            assert found["total"]["updated"] == 5 * 4, "the blocks below only warm up"
             found = await recomputed(other, *EVERYTHING)
             assert dry == found
             assert {name for name, counts in found["names"].items() if "updated" in counts} == FEERATES

@@ -1,4 +1,4 @@
-"""Which blocks a recomputation that was stopped has still to compute."""
+"""Which blocks a recomputation sends signals of."""
 
 from app.chain.extract import extract
 from app.config import Settings
@@ -46,3 +46,11 @@ async def test_isolated_blocks_are_computed_behind_the_chain_wherever_it_stopped
         path, lone = [found[n] for n in CHAINED], [found[n] for n in ALONE]
         await Recomputation(settings, wanted, Tally(), Silent())._compute(held, path, lone, box)
     assert set(box.sent) == {block.ts for block in lone}
+
+
+def test_blocks_that_only_warm_up_are_left_as_they_are() -> None:
+    settings = Settings(_env_file=None, emit_from_height=4)
+    run = Recomputation(settings, Wanted(Asked(Unit.HEIGHT, 3), CHAIN), Tally(), Silent())
+    with spool() as held:
+        found = [kept(held, value, isolated=False) for value in simulate(6, seed=1)]
+    assert [block.height for block in found if run._is_wanted(block)] == [4, 5]
