@@ -91,17 +91,17 @@ class Recomputation:
         lone = [block for block in alone if self._is_wanted(block)]
         if not wanted and not lone:
             raise self._nothing(blocks, linked)
-        times = {block.ts for block in blocks.by_hash.values()}
+        path = self._path(linked, wanted)
+        times = {block.ts for block in blocks.by_hash.values() if self._is_wanted(block)}
         await read_known(
             self._settings,
             reader,
             self._chain,
-            times,
+            times | {block.ts for block in path[:1]},
             held,
             self._watch,
             allow_cold=self._wanted.allow_cold,
         )
-        path = self._path(linked, wanted)
         self._truncated = bool(path) and self._is_truncated(held, blocks, linked, path[0])
         self._check_warm_up(held, blocks, path, wanted)
         if outlet is not None:
