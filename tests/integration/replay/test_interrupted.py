@@ -15,6 +15,7 @@ from app.replay.asked import Asked, Unit, ranges_of
 from app.replay.dry import dry_run
 from app.replay.job import join_group, read_places
 from app.replay.store import group_of
+from app.sinks.timescale import TimescaleConfig
 from app.sources.simulator import CHAIN, simulate
 from tests.support.blocks import message
 from tests.support.commands import command
@@ -43,7 +44,7 @@ async def progress(settings: Settings) -> tuple[int, int]:
 async def empty(settings: Settings) -> None:
     with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
         file.execute("DELETE FROM signals")
-    connection = await asyncpg.connect(settings.timescale_dsn)
+    connection = await asyncpg.connect(TimescaleConfig.of(settings).dsn.get_secret_value())
     await connection.execute("DELETE FROM signals")
     await connection.close()
 
@@ -105,7 +106,7 @@ async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings, post
         await by_times_and_heights(settings, reader)
     assert refused.code == 1
     assert "another replay is running" in refused.err
-    await refusals(settings)
+    await refusals(settings.model_copy(update={"timescale_dsn": None}))
 
 
 async def by_times_and_heights(settings: Settings, reader: Reader) -> None:
