@@ -8,6 +8,7 @@ from itertools import chain
 
 from xxhash import xxh3_64_hexdigest
 
+from app.backfill.plan import plan_topic
 from app.backtest.replay import Memory
 from app.config import Settings
 from app.errors import ConfigurationError
@@ -78,6 +79,7 @@ class Recomputation:
                 if dry:
                     await self._run(reader, held, None)
                     return
+                await _check_live(self._settings, reader)
                 # Joined first: what another one has sent is known then.
                 async with open_outlet(self._settings, reader, group) as outlet:
                     await self._run(reader, held, outlet)
@@ -255,6 +257,18 @@ class Recomputation:
             self._watch.say(f"processor {name} failed at height {found.height}: {error}")
         names = {enabled.processor.name for enabled in self._processors}
         return Block(found, ran, ok=names - set(ran.failures))
+
+
+async def _check_live(settings: Settings, reader: Reader) -> None:
+    """Raises ConfigurationError in a backfill's namespace."""
+    topic = plan_topic(settings).name
+    if await reader.partitions(topic):
+        raise ConfigurationError(
+            f"namespace {settings.namespace} is a backfill's (topic {topic} is there): what --recompute "
+            "sends would win over what the live pipeline has stored. Repeat `sigstream backfill --replace` "
+            "with another --namespace, or set SIGSTREAM_NAMESPACE to the live pipeline's; --dry-run "
+            "compares here, too"
+        )
 
 
 def _ends(wanted: Sequence[Found], lone: Sequence[Found]) -> range:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import orjson
 
+from app.backfill.plan import plan_topic
 from app.config import Settings
 from app.embedded.postgres import Postgres
 from app.query.kafka import Reader, open_reader
@@ -17,6 +18,7 @@ from app.replay.job import join_group, read_places
 from app.replay.store import group_of
 from app.sinks.timescale import TimescaleConfig
 from app.sources.simulator import CHAIN, simulate
+from app.streaming.topics import ensure_topics
 from tests.support.blocks import message
 from tests.support.commands import command
 from tests.support.probe import probe, until
@@ -196,3 +198,16 @@ async def test_a_recomputation_goes_on_where_ctrl_c_stopped_it(settings: Setting
         sent = [record.key for record in await kafka.read("signals.raw")]
         assert len(set(sent)) == BLOCKS
         assert len(sent) == BLOCKS + len(first) - stopped
+        await in_a_backfill_s_namespace(settings)
+        assert await kafka.count("signals.raw") == len(sent)
+
+
+async def in_a_backfill_s_namespace(settings: Settings) -> None:
+    await ensure_topics(settings, [plan_topic(settings)])
+    refused = await command(settings, *RECOMPUTE)
+    assert refused.code == 1
+    assert f"namespace {settings.namespace} is a backfill's" in refused.err
+    assert refused.err.count("\n") == 1
+    dry = await command(settings, *RECOMPUTE, "--dry-run")
+    assert dry.code == 0, dry.err
+    assert "no store is at hand" in dry.err
