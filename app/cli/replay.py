@@ -12,7 +12,7 @@ from rich.table import Table
 
 from app.cli.console import err, out, print_json, quiet_logging
 from app.config import Settings
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, ContractError
 from app.observe import metrics
 from app.replay.asked import Asked
 from app.replay.recompute import TARGET, Recomputation, Wanted
@@ -115,11 +115,15 @@ def _run(
     quiet_logging(settings)
     metrics.serve(settings.model_copy(update={"metrics_port": options.metrics_port}))
     with Bar() as bar:
+        goes_on = not options.dry
         ended = False
         try:
             ended = asyncio.run(until_stopped(work(bar), (signal.SIGINT, signal.SIGTERM)))
+        except (ConfigurationError, ContractError):
+            goes_on = False  # the command, or a setting, has to be another
+            raise
         finally:
-            if not ended and not options.dry:
+            if goes_on and not ended:
                 bar.say("stopped: the same command goes on from here")
     if options.as_json:
         print_json(_document(report, ended=ended, dry=options.dry))

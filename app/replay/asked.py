@@ -62,12 +62,17 @@ async def ranges_of(reader: Reader, topic: str, asked: Asked) -> list[Range]:
     or its retention has removed what is asked for."""
     bounds = await reader.bounds(await reader.partitions(topic))
     if not bounds:
-        raise ConfigurationError(
-            f"there is no topic {topic}: set SIGSTREAM_NAMESPACE to the pipeline's whose records to replay"
-        )
+        raise no_topic(topic)
     if asked.unit is Unit.OFFSET and isinstance(asked.first, int):
         _check_offset(asked.first, bounds)
     return [await _range(reader, tp, *bounds[tp], asked) for tp in sorted(bounds)]
+
+
+def no_topic(topic: str) -> ConfigurationError:
+    """What to say of a namespace that nobody uses."""
+    return ConfigurationError(
+        f"there is no topic {topic}: set SIGSTREAM_NAMESPACE to the pipeline's whose records to replay"
+    )
 
 
 def _check_offset(first: int, bounds: dict[TopicPartition, tuple[int, int]]) -> None:

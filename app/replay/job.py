@@ -27,7 +27,7 @@ class Mark(msgspec.Struct, omit_defaults=True):
     """Beside a partition's committed offset: whose it is, and how far that one goes."""
 
     job: str
-    """What was asked for, see `Asked`; a replay of the same continues there."""
+    """What was asked for, and of what; a replay of the same continues there."""
     first: int
     end: int
     state: str | None = None

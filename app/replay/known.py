@@ -1,4 +1,4 @@
-"""What is known of a chain's signals: the latest versions on `signals`, or in a store."""
+"""What is known of a chain's signals: the latest versions on `signals` and in a store."""
 
 from collections.abc import Collection
 
@@ -23,8 +23,8 @@ async def read_known(
     *,
     allow_cold: bool,
 ) -> None:
-    """Signals of the chain's blocks at these times, up to now; of times that have left the topic
-    (retention), what a store has. Raises Transient, ConfigurationError."""
+    """Signals of the chain's blocks at these times, up to now; of each the larger version, the topic's or
+    the store's. Raises Transient, ConfigurationError."""
     prefix = f"{PROVIDER}|{chain}|".encode()
     bounds = await reader.bounds(await reader.partitions(settings.topic("signals")))
     watch.begin("reading signals", sum(end - begin for begin, end in bounds.values()))
@@ -39,23 +39,24 @@ async def read_known(
             except ContractError:
                 continue
             spool.add_signals(batch.ts, batch.signals)
-    if any(begin for begin, _ in bounds.values()):
-        unknown = set(times) - spool.times()
-        await _read_store(settings, chain, unknown, spool, allow_cold=allow_cold)
-
-
-async def _read_store(
-    settings: Settings, chain: str, times: Collection[str], spool: Spool, *, allow_cold: bool
-) -> None:
-    if not times:
-        return
+    lost = any(begin for begin, _ in bounds.values()) and bool(set(times) - spool.times())
     sink = next((name for name in settings.required_sinks if can_be_asked(settings, name)), None)
-    if sink is None and allow_cold:
-        return
-    if sink is None:
+    if sink is not None:
+        await add_stored(settings, sink, chain, times, spool)
+    elif lost and not allow_cold:
         raise ConfigurationError(
             f"older records have left {settings.topic('signals')} (retention), and no store is at hand that "
             "says what they held: set the address of one of SIGSTREAM_SINKS, or say --allow-cold"
         )
+    else:
+        watch.say(
+            f"no store is at hand: of what is stored only that is known which {settings.topic('signals')} "
+            "holds; what a backfill, or a Kafka before this one, has brought is not"
+        )
+
+
+async def add_stored(settings: Settings, sink: str, chain: str, times: Collection[str], spool: Spool) -> None:
+    """What a store has of these times, which may be newer than the topic's (a backfill's, in a namespace
+    of its own), or all there is (of a Kafka before this one). Raises Transient, ConfigurationError."""
     async for row in rows_of(settings, sink, PROVIDER, chain, times):
         spool.add_signals(ts_of(row), [signal_of(row)])

@@ -15,6 +15,8 @@ from app.model.keys import batch_key, partition_of
 from app.model.signal import ENCODER, SignalBatch
 from app.pipeline.chain import in_parts
 from app.query.kafka import Reader
+from app.replay.asked import no_topic
+from app.replay.blocks import Found
 from app.replay.job import Job, Mark, Place, join_group
 from app.streaming.record import make_headers
 from app.streaming.topics import SIGNAL_BYTES
@@ -45,6 +47,10 @@ class Outlet:
             place = Place(0, Mark(name, heights.start, heights.stop, at=heights.start))
             await self._job.commit({self._home: place})
             self.next = heights.start
+
+    def has(self, block: Found) -> bool:
+        """Whether the block was done before it stopped. Isolated ones come behind the chain, in no order."""
+        return block.height < self.next and not block.isolated
 
     async def send(self, batch: SignalBatch) -> None:
         """Raises DeliveryFailed."""
@@ -79,6 +85,8 @@ async def open_outlet(settings: Settings, reader: Reader, group: str) -> AsyncIt
     """As the only recomputation of the group. Raises ConfigurationError, Transient."""
     topic = settings.topic("blocks")
     partitions = await reader.partitions(topic)
+    if not partitions:  # a group of a topic that is not there never forms
+        raise no_topic(topic)
     producer = AIOKafkaProducer(
         **client_options(settings),
         client_id="sigstream-replay",

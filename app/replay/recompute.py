@@ -8,6 +8,7 @@ from itertools import chain
 
 from xxhash import xxh3_64_hexdigest
 
+from app.backfill.plan import plan_topic
 from app.backtest.replay import Memory
 from app.config import Settings
 from app.errors import ConfigurationError
@@ -64,7 +65,8 @@ class Recomputation:
     def job(self) -> str:
         """What makes it the same: what is asked for, and what it is computed by."""
         settings = self._settings
-        by = (settings.processors, sorted(settings.processor_params.items()), self._labels.version)
+        params = sorted(settings.processor_params.items())
+        by = (settings.processors, params, self._labels.version, settings.emit_from_height)
         wanted = self._wanted
         how = f"{wanted.warm_up} {wanted.allow_cold} {xxh3_64_hexdigest(repr(by).encode())}"
         return f"{wanted.asked} of {self._chain} {how}"
@@ -77,6 +79,7 @@ class Recomputation:
                 if dry:
                     await self._run(reader, held, None)
                     return
+                await _check_live(self._settings, reader)
                 # Joined first: what another one has sent is known then.
                 async with open_outlet(self._settings, reader, group) as outlet:
                     await self._run(reader, held, outlet)
@@ -90,17 +93,17 @@ class Recomputation:
         lone = [block for block in alone if self._is_wanted(block)]
         if not wanted and not lone:
             raise self._nothing(blocks, linked)
-        times = {block.ts for block in blocks.by_hash.values()}
+        path = self._path(linked, wanted)
+        times = {block.ts for block in blocks.by_hash.values() if self._is_wanted(block)}
         await read_known(
             self._settings,
             reader,
             self._chain,
-            times,
+            times | {block.ts for block in path[:1]},
             held,
             self._watch,
             allow_cold=self._wanted.allow_cold,
         )
-        path = self._path(linked, wanted)
         self._truncated = bool(path) and self._is_truncated(held, blocks, linked, path[0])
         self._check_warm_up(held, blocks, path, wanted)
         if outlet is not None:
@@ -149,14 +152,18 @@ class Recomputation:
         return range(max(0, heights.start - before), heights.stop)
 
     def _is_wanted(self, block: Found) -> bool:
+        """Blocks below `emit_from_height` only warm up, here as in the live pipeline."""
         heights = self._wanted.asked.heights
-        return block.asked and (heights is None or block.height in heights)
+        sent = block.height >= self._settings.emit_from_height
+        return sent and block.asked and (heights is None or block.height in heights)
 
     def _nothing(self, blocks: Blocks, linked: Sequence[Found]) -> ConfigurationError:
         there = [block.height for block in linked] or [block.height for block in blocks.by_hash.values()]
+        least = self._settings.emit_from_height
         return ConfigurationError(
             f"no block of {self._chain} is there for {self._wanted.asked}: the topic has heights "
             f"{min(there)} to {max(there)} of the chain; others have left it (retention), or were never sent"
+            + (f", and SIGSTREAM_EMIT_FROM_HEIGHT leaves those below {least} as they are" if least else "")
         )
 
     def _path(self, linked: Sequence[Found], wanted: Sequence[Found]) -> list[Found]:
@@ -205,7 +212,7 @@ class Recomputation:
             count += 1
             self._watch.advance(1)
             await asyncio.sleep(0)  # computing is not waiting: signals and heartbeats come in here
-            if not self._is_wanted(block.found) or (outlet and block.found.height < outlet.next):
+            if not self._is_wanted(block.found) or (outlet and outlet.has(block.found)):
                 continue
             batch = changes(
                 block,
@@ -250,6 +257,18 @@ class Recomputation:
             self._watch.say(f"processor {name} failed at height {found.height}: {error}")
         names = {enabled.processor.name for enabled in self._processors}
         return Block(found, ran, ok=names - set(ran.failures))
+
+
+async def _check_live(settings: Settings, reader: Reader) -> None:
+    """Raises ConfigurationError in a backfill's namespace."""
+    topic = plan_topic(settings).name
+    if await reader.partitions(topic):
+        raise ConfigurationError(
+            f"namespace {settings.namespace} is a backfill's (topic {topic} is there): what --recompute "
+            "sends would win over what the live pipeline has stored. Repeat `sigstream backfill --replace` "
+            "with another --namespace, or set SIGSTREAM_NAMESPACE to the live pipeline's; --dry-run "
+            "compares here, too"
+        )
 
 
 def _ends(wanted: Sequence[Found], lone: Sequence[Found]) -> range:

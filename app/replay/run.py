@@ -1,13 +1,13 @@
 """A replay to one or several sinks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.config import Settings
 from app.errors import ConfigurationError
 from app.query.kafka import open_reader
 from app.replay.asked import Asked
 from app.replay.dry import dry_run
-from app.replay.store import StoreReplay, is_unfinished
+from app.replay.store import Progress, StoreReplay, progress_of
 from app.replay.tally import Tally
 from app.replay.watch import Watch
 from app.sinks.registry import SINKS
@@ -26,11 +26,21 @@ async def replay_signals(
             for sink in sinks:
                 report[sink] = await dry_run(settings, reader, asked, sink, watch)
             return
-        unfinished = [sink for sink in sinks if await is_unfinished(settings, reader, asked, sink)]
-        for sink in unfinished or sinks:
-            replay = StoreReplay(settings, asked, sink, watch)
+        job = f"{asked} to {', '.join(sinks)}"
+        for sink in left({sink: await progress_of(settings, reader, job, sink) for sink in sinks}):
+            replay = StoreReplay(settings, asked, sink, watch, job)
             report[sink] = replay.tally
             await replay.run(reader)
+
+
+def left(progress: Mapping[str, Progress]) -> list[str]:
+    """Sinks to write to, in order: all, but where a replay of the same has stopped those from the first
+    that it had not done. One that it had not begun has no mark; one behind that has, has it from earlier.
+    """
+    sinks = list(progress)
+    if Progress.STOPPED not in progress.values():
+        return sinks
+    return sinks[next(n for n, sink in enumerate(sinks) if progress[sink] is not Progress.DONE) :]
 
 
 def _check(sinks: Sequence[str]) -> None:

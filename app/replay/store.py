@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
 from typing import TypeVar
 
 from aiokafka import TopicPartition
@@ -50,19 +51,32 @@ def _cut(span: Range, end: int) -> Range:
     return Range(span.tp, span.first, max(span.first, min(span.end, end)))
 
 
-async def is_unfinished(settings: Settings, reader: Reader, asked: Asked, sink: str) -> bool:
-    """Whether a replay of the same to this sink has stopped before its end."""
+class Progress(Enum):
+    """How far a job is with a sink, by its marks."""
+
+    NONE = auto()
+    STOPPED = auto()
+    DONE = auto()
+
+
+async def progress_of(settings: Settings, reader: Reader, job: str, sink: str) -> Progress:
+    """How far the last replay to this sink is, if it was the same job. Raises Transient."""
     partitions = await reader.partitions(settings.topic("signals"))
-    places = await read_places(settings, group_of(settings, sink), partitions)
-    return any(place.mark.job == str(asked) and not place.done for place in places.values())
+    places = await read_places(settings, group_of(settings, sink), partitions) if partitions else {}
+    mine = [place for place in places.values() if place.mark.job == job]
+    if not mine:
+        return Progress.NONE
+    return Progress.DONE if all(place.done for place in mine) else Progress.STOPPED
 
 
 class StoreReplay:
     """One replay to one sink."""
 
-    def __init__(self, settings: Settings, asked: Asked, sink: str, watch: Watch) -> None:
+    def __init__(self, settings: Settings, asked: Asked, sink: str, watch: Watch, job: str) -> None:
+        """`job`: what makes it the same, a replay of it goes on where it stopped."""
         self._settings = settings
         self._asked = asked
+        self._job = job
         self._name = sink
         self._sink: Sink = build(sink, settings)
         self._watch = Counted(watch, sink)
@@ -86,10 +100,10 @@ class StoreReplay:
 
     def _resume(self, job: Job, ranges: list[Range]) -> dict[TopicPartition, Place]:
         """Where each partition begins: anew, or where a replay of the same stopped."""
-        known = {tp: place for tp, place in job.places.items() if place.mark.job == str(self._asked)}
+        known = {tp: place for tp, place in job.places.items() if place.mark.job == self._job}
         left = {tp: place for tp, place in known.items() if not place.done}
         stopped = bool(left) and set(known) == {span.tp for span in ranges}
-        places = known if stopped else {span.tp: _anew(job, span, str(self._asked)) for span in ranges}
+        places = known if stopped else {span.tp: _anew(job, span, self._job) for span in ranges}
         total = sum(place.mark.end - place.mark.first for place in places.values())
         rest = sum(max(0, place.mark.end - place.offset) for place in places.values())
         if stopped:
@@ -156,7 +170,7 @@ class StoreReplay:
         raise AssertionError("pauses have no end")
 
 
-def _anew(job: Job, span: Range, asked: str) -> Place:
+def _anew(job: Job, span: Range, name: str) -> Place:
     """The state stays: its writer is to be fenced."""
     before = job.places.get(span.tp)
-    return Place(span.first, Mark(asked, span.first, span.end, before.mark.state if before else None))
+    return Place(span.first, Mark(name, span.first, span.end, before.mark.state if before else None))

@@ -26,8 +26,7 @@ class Tally:
     counts: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     changes: defaultdict[tuple[str, str], list[Change]] = field(default_factory=lambda: defaultdict(list))
     appended: int | None = None
-    """Rows that a store which keeps every version would get, unchanged signals' too: of a dry run to one."""
-
+    """Rows that a store which keeps a history would get, unchanged signals' too: of a dry run to one."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why a signal of this name was rejected, the first time."""
 

@@ -5,37 +5,34 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import orjson
 
+from app.backfill.plan import plan_topic
 from app.config import Settings
+from app.embedded.postgres import Postgres
 from app.query.kafka import Reader, open_reader
 from app.replay.asked import Asked, Unit, ranges_of
 from app.replay.dry import dry_run
 from app.replay.job import join_group, read_places
 from app.replay.store import group_of
+from app.sinks.timescale import TimescaleConfig
 from app.sources.simulator import CHAIN, simulate
+from app.streaming.topics import ensure_topics
 from tests.support.blocks import message
 from tests.support.commands import command
 from tests.support.probe import probe, until
 from tests.support.processes import program, worker
 from tests.support.signals import PROVIDER, forwarded
-from tests.support.stores import SqliteStore
+from tests.support.stores import PostgresStore, SqliteStore
+from tests.support.watch import Silent
 
 RECORDS = 1500
 PROGRAM = (sys.executable, "-m", "app.main")
 RECOMPUTE = ("replay", "--recompute", "--chain", CHAIN, "--from-height", "0", "--json")
 BLOCKS = 300
-OPTIONS = ("replay", "--from-offset", "earliest", "--sink", "sqlite", "--json")
-
-
-class Silent:
-    """A watch that says nothing."""
-
-    def begin(self, what: str, total: int) -> None: ...
-
-    def advance(self, count: int) -> None: ...
-
-    def say(self, text: str) -> None: ...
+BOTH = ("replay", "--from-offset", "earliest", "--json")
+OPTIONS = (*BOTH, "--sink", "sqlite")
 
 
 async def progress(settings: Settings) -> tuple[int, int]:
@@ -46,23 +43,31 @@ async def progress(settings: Settings) -> tuple[int, int]:
     return sum(p.position - p.mark.first for p in places), sum(p.mark.end - p.mark.first for p in places)
 
 
-async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings) -> None:
-    store = SqliteStore()
-    settings = await store.settings(settings.model_copy(update={"sinks": ("sqlite",)}))
+async def empty(settings: Settings) -> None:
+    with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
+        file.execute("DELETE FROM signals")
+    connection = await asyncpg.connect(TimescaleConfig.of(settings).dsn.get_secret_value())
+    await connection.execute("DELETE FROM signals")
+    await connection.close()
+
+
+async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings, postgres: Postgres) -> None:
+    store, second = SqliteStore(), PostgresStore(postgres)
+    settings = await second.settings(await store.settings(settings))
     async with probe(settings) as kafka:
         await kafka.send("signals", forwarded(RECORDS, "sqlite", settings.signal_partitions, names=1))
-        with worker(settings, "sink", "sqlite"):
+        with worker(settings, "sink", "sqlite"), worker(settings, "sink", "timescale"):
 
             async def all_written() -> bool:
-                return await kafka.lag("sink.sqlite", "signals") == 0
+                lags = [await kafka.lag(f"sink.{name}", "signals") for name in settings.required_sinks]
+                return sum(lags) == 0
 
-            await until(all_written, "all records in the store")
+            await until(all_written, "all records in the stores")
         before = await store.latest(PROVIDER)
-        with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
-            file.execute("DELETE FROM signals")
+        await empty(settings)
 
     slow = settings.model_copy(update={"sink_batch_signals": 1})
-    with program(slow, [*PROGRAM, *OPTIONS], "replay") as running:
+    with program(slow, [*PROGRAM, *BOTH], "replay") as running:
 
         async def begun() -> bool:
             assert running.returncode is None, running.log
@@ -76,13 +81,17 @@ async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings) -> N
     assert 0 < done < total == RECORDS
     assert 0 < await store.count(PROVIDER) < RECORDS
 
-    other = await command(settings, *OPTIONS, "--to", "3", "--dry-run")
+    assert await second.count(PROVIDER) == 0
+    other = await command(settings, *BOTH, "--to", "3", "--dry-run")
     assert other.code == 0, other.err
     assert (await progress(settings)) == (done, total)
-    resumed = await command(settings, *OPTIONS)
+    resumed = await command(settings, *BOTH)
     assert resumed.code == 0, resumed.err
     assert f"goes on where it stopped, {done} of {total} records are done" in resumed.err
-    outcomes = orjson.loads(resumed.out)["targets"]["sqlite"]["total"]
+    targets = orjson.loads(resumed.out)["targets"]
+    assert targets["timescale"]["total"] == {"inserted": RECORDS}, "it was not begun"
+    assert await second.latest(PROVIDER) == before
+    outcomes = targets["sqlite"]["total"]
     assert sum(outcomes.values()) == total - done
     assert outcomes.get("unchanged", 0) <= 1  # written, and not marked before Ctrl-C
     assert await store.latest(PROVIDER) == before
@@ -99,7 +108,7 @@ async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings) -> N
         await by_times_and_heights(settings, reader)
     assert refused.code == 1
     assert "another replay is running" in refused.err
-    await refusals(settings)
+    await refusals(settings.model_copy(update={"timescale_dsn": None}))
 
 
 async def by_times_and_heights(settings: Settings, reader: Reader) -> None:
@@ -126,6 +135,12 @@ async def refusals(settings: Settings) -> None:
         assert done.code == 1
         assert says in done.err
         assert "Traceback" not in done.err
+        assert "stopped: " not in done.err
+    nobodys = settings.model_copy(update={"namespace": f"{settings.namespace}-x"})
+    for recompute in ((), ("--recompute",)):
+        done = await command(nobodys, "replay", "--from-height", "0", *recompute)
+        assert done.code == 1
+        assert "there is no topic" in done.err
 
 
 async def test_what_a_sink_has_not_read_yet_is_its_own_to_write(settings: Settings) -> None:
@@ -183,3 +198,16 @@ async def test_a_recomputation_goes_on_where_ctrl_c_stopped_it(settings: Setting
         sent = [record.key for record in await kafka.read("signals.raw")]
         assert len(set(sent)) == BLOCKS
         assert len(sent) == BLOCKS + len(first) - stopped
+        await in_a_backfill_s_namespace(settings)
+        assert await kafka.count("signals.raw") == len(sent)
+
+
+async def in_a_backfill_s_namespace(settings: Settings) -> None:
+    await ensure_topics(settings, [plan_topic(settings)])
+    refused = await command(settings, *RECOMPUTE)
+    assert refused.code == 1
+    assert f"namespace {settings.namespace} is a backfill's" in refused.err
+    assert refused.err.count("\n") == 1
+    dry = await command(settings, *RECOMPUTE, "--dry-run")
+    assert dry.code == 0, dry.err
+    assert "no store is at hand" in dry.err

@@ -1,5 +1,7 @@
 """`sigstream replay --recompute`: the same code changes nothing, another parameter just what it is of."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import orjson
@@ -56,6 +58,9 @@ async def test_only_what_another_parameter_changes_is_stored(
             dry = await recomputed(other, *EVERYTHING, "--dry-run")
             await is_refused_where_it_is_cold(settings)
             assert await pipe.kafka.count("signals.raw") == raw
+            rebuilt = other.model_copy(update={"emit_from_height": BLOCKS - 4})
+            found = await recomputed(rebuilt, *EVERYTHING, "--dry-run")
+            assert found["total"]["updated"] == 5 * 4, "the blocks below only warm up"
             found = await recomputed(other, *EVERYTHING)
             assert dry == found
             assert {name for name, counts in found["names"].items() if "updated" in counts} == FEERATES
@@ -114,7 +119,25 @@ async def test_what_has_left_the_chain_stays_away(settings: Settings) -> None:
             assert len({ts for _, _, ts, _ in now}) == 12
             assert not left & now
             assert (await command(settings, "verify", "--drained")).code == 0
+            await what_a_backfill_has_replaced_is_known(tiers)
             await after_retention(tiers, pipe)
+
+
+async def what_a_backfill_has_replaced_is_known(settings: Settings) -> None:
+    """It sends by other topics: the store alone has the newer version."""
+    with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
+        select = (
+            "SELECT signal_id, value, version, digest FROM signals WHERE name = ? AND retracted_at IS NULL"
+        )
+        signal_id, *content = file.execute(select, ("mempool.feerate_p50",)).fetchone()
+        update = "UPDATE signals SET value = ?, version = ?, digest = ? WHERE signal_id = ?"
+        file.execute(update, (-5.0, content[1] + 1_000_000, 1, signal_id))
+        try:
+            found = await recomputed(settings, *EVERYTHING, "--dry-run")
+        finally:
+            file.execute(update, (*content, signal_id))
+    assert found["total"]["updated"] == 1
+    assert [(one["old"], one["new"]) for one in found["examples"]] == [(-5.0, content[0])]
 
 
 async def after_retention(settings: Settings, pipe: View) -> None:

@@ -7,11 +7,12 @@ from contextlib import closing
 import asyncpg
 import orjson
 
-from app.config import Settings, plain
+from app.config import Settings
 from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
 from app.query.kafka import open_reader
 from app.sinks.bigquery import BigQueryConfig
+from app.sinks.timescale import TimescaleConfig
 from tests.support.commands import command
 from tests.support.pipeline import Stores, View, running, view, with_stores
 from tests.support.signals import PROVIDER, batch_of, raw
@@ -49,7 +50,7 @@ async def held(stores: Stores) -> dict[str, object]:
 async def empty(settings: Settings) -> None:
     with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
         file.execute("DELETE FROM signals")
-    connection = await asyncpg.connect(plain(settings.timescale_dsn))
+    connection = await asyncpg.connect(TimescaleConfig.of(settings).dsn.get_secret_value())
     await connection.execute("DELETE FROM signals")
     await connection.close()
     config = BigQueryConfig.of(settings)
