@@ -19,6 +19,15 @@ from app.errors import Fenced
 LOOK_EVERY_S = 0.02
 
 
+def now() -> float:
+    """Seconds that no change of the date moves, and that go on while the machine is suspended.
+
+    `time.monotonic` stands still then, on Linux; where there is no other clock, it is used.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 class Membership:
     """When Kafka last confirmed it; written by the consumer's thread, read by the producer's."""
 
@@ -31,7 +40,7 @@ class Membership:
     def certain(self) -> bool:
         """Whether the group can't have gone on without us: a heartbeat has come through lately enough."""
         at = self._confirmed_at
-        return at is None or time.monotonic() - at < self._session_s
+        return at is None or now() - at < self._session_s
 
     def end_when_resumed(self) -> None:
         """Have SIGCONT end a process that stood still for too long, before it does anything else.
@@ -52,11 +61,11 @@ class Membership:
         reset = coordinator.reset_generation
 
         async def watched_join(*answer: Any) -> None:
-            self._confirmed_at = time.monotonic()
+            self._confirmed_at = now()
             await joined(*answer)
 
         async def watched_beat() -> bool:
-            begun = time.monotonic()
+            begun = now()
             alive = bool(await beat())
             if alive:
                 self._confirmed_at = begun

@@ -1,6 +1,7 @@
 """Records are held back while it is not certain that the group still counts a worker in."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -68,6 +69,22 @@ async def test_records_wait_for_a_heartbeat_that_comes_through(losses: list[Base
     await coordinator._do_heartbeat()
     await asyncio.wait_for(sending, 5)
     assert losses == []
+
+
+async def test_time_in_suspension_counts(
+    losses: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the kernel's clocks, only one goes on then; the date may be set at any time."""
+    membership, coordinator = Membership(8.0, losses.append), Coordinator()
+    membership.watch(coordinator)
+    await coordinator._on_join_complete()
+    today, boot = time.time, time.clock_gettime
+    monkeypatch.setattr(time, "time", lambda: today() + 86_400)
+    told = [membership.certain]
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: boot(clock) + 9 * (clock == time.CLOCK_BOOTTIME))
+    told.append(membership.certain)
+    await coordinator._do_heartbeat()
+    assert [*told, membership.certain] == [True, False, True]
 
 
 async def test_a_lost_membership_is_told(losses: list[BaseException]) -> None:
