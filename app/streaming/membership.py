@@ -17,6 +17,8 @@ from aiokafka.protocol.produce import ProduceRequest
 from app.errors import Fenced
 
 LOOK_EVERY_S = 0.02
+HELD_S = 60.0
+"""How long records wait for a heartbeat."""
 
 
 def now() -> float:
@@ -35,6 +37,8 @@ class Membership:
         self._session_s = session_s
         self._on_loss = on_loss
         self._confirmed_at: float | None = None
+        self._closing: Callable[[], bool] = lambda: False
+        """Whether the consumer ends: no heartbeat will come any more."""
 
     @property
     def certain(self) -> bool:
@@ -72,11 +76,12 @@ class Membership:
             return alive
 
         def watched_reset() -> None:
-            given_up = coordinator._closing.done() or coordinator._performed_join_prepare
+            given_up = self._closing() or coordinator._performed_join_prepare
             if coordinator.generation > 0 and not given_up:
                 self._on_loss(Fenced(f"group {coordinator.group_id} has gone on without this worker"))
             reset()
 
+        self._closing = lambda: coordinator._closing.done()
         coordinator._on_join_complete, coordinator._do_heartbeat = watched_join, watched_beat
         coordinator.reset_generation = watched_reset
 
@@ -85,8 +90,18 @@ class Membership:
         send = client.send
 
         async def guarded(node_id: Any, request: Any, **options: Any) -> Any:
-            while isinstance(request, ProduceRequest) and not self.certain:
-                await asyncio.sleep(LOOK_EVERY_S)
+            if isinstance(request, ProduceRequest):
+                await self._confirmed()
             return await send(node_id, request, **options)
 
         client.send = guarded
+
+    async def _confirmed(self) -> None:
+        """Wait for a heartbeat, but not for ever: a flush waits for what is held back here."""
+        end = time.monotonic() + HELD_S
+        while not self.certain:
+            if self._closing() or time.monotonic() > end:
+                error = Fenced("no heartbeat came through: what was held back is left to another worker")
+                self._on_loss(error)
+                raise error
+            await asyncio.sleep(LOOK_EVERY_S)
