@@ -73,15 +73,26 @@ class Reloader:
     async def watch(self) -> None:
         """Until cancelled. The first reading finds what has changed since the process began."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.hangup)
-        self.put(await asyncio.to_thread(self.prepare), quiet=True)
+        turn = self._first
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_S)
-            if self._file.settled() or self._wake.is_set():
-                self._wake.clear()
-                self.put(await asyncio.to_thread(self.prepare))
-            for look in self._looks:
-                await asyncio.to_thread(look)
+            try:
+                await turn()
+            except Exception:  # a fault of ours, or of a look: the next one may go well
+                log.exception("settings not looked at")
+            turn = self._turn
+
+    async def _first(self) -> None:
+        self.put(await asyncio.to_thread(self.prepare), quiet=True)
+
+    async def _turn(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), LOOK_S)
+        asked = self._wake.is_set()
+        self._wake.clear()
+        if self._file.settled() or asked:
+            self.put(await asyncio.to_thread(self.prepare))
+        for look in self._looks:
+            await asyncio.to_thread(look)
 
     def poll(self) -> None:
         """One look, for programs without an event loop."""

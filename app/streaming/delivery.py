@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 DELIVERY_TIMEOUT_S = 60.0
 HOLD_TIMEOUT_S = 5.0
+RECOGNISE_S = 2.0
+"""How long an assignment waits for Kafka to say which one it is; a fraction of the session."""
 EXIT_CODE = 70
 """Of a worker that stopped because Kafka did not take a record (EX_SOFTWARE)."""
 
@@ -105,6 +107,7 @@ class SafeConsumer(driver.Consumer):
     """Faust's consumer, with commits behind deliveries, stopped seeks, and gaps of the right length."""
 
     app: Any
+    _recognising: "asyncio.Future[Any] | None" = None
 
     def _new_consumer_thread(self) -> Any:
         return SafeConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -187,9 +190,25 @@ class SafeConsumer(driver.Consumer):
 
         Nothing of it can have been committed: a new cluster refuses members that it never had.
         """
-        if assigned and not await is_still(self.app.settings, self.app.epoch):
-            self.app.delivery.fail(StateFailed("Kafka was rebuilt while this worker ran: start it again"))
+        if assigned:
+            await self._recognise()
         await super().on_partitions_assigned(assigned, generation_id)
+
+    async def _recognise(self) -> None:
+        """Ask Kafka which one it is, and go on without its answer before the group gives the worker up.
+
+        aiokafka 0.14.0 sends no heartbeats meanwhile.
+        """
+        if self._recognising is not None:
+            self._recognising.cancel()
+        self._recognising = self.add_future(self._end_when_rebuilt())
+        _, late = await asyncio.wait({self._recognising}, timeout=RECOGNISE_S)
+        if late:
+            log.warning("partitions taken before Kafka was recognised", waited_s=RECOGNISE_S)
+
+    async def _end_when_rebuilt(self) -> None:
+        if not await is_still(self.app.settings, self.app.epoch):
+            self.app.delivery.fail(StateFailed("Kafka was rebuilt while this worker ran: start it again"))
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Hold: let acknowledgements come in, and commit, before the partitions are somebody else's.

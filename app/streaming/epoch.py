@@ -7,11 +7,13 @@ the first record of `<namespace>.epoch`.
 
 import asyncio
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
 
 from app.config import Settings
 from app.errors import Transient
@@ -21,6 +23,9 @@ from app.streaming.topics import SIGNAL_BYTES, Topic, ensure_topics
 log = structlog.get_logger()
 
 READ_S = 10.0
+ABSENT_S = 1.0
+"""Between two looks at a mark that is missing; after a failed one at first, then longer."""
+LONGEST_WAIT_S = 60.0
 
 
 def epoch_topic(settings: Settings) -> Topic:
@@ -41,12 +46,22 @@ async def own_epoch(settings: Settings) -> str:
 
 
 async def is_still(settings: Settings, epoch: str) -> bool:
-    """Whether this is the Kafka that gave this epoch; also where it does not answer now."""
-    try:
-        return await read_epoch(settings) == epoch
-    except Transient as error:  # a new assignment will come
-        log.warning("Kafka not recognised yet", reason=str(error))
-        return True
+    """Whether this is the Kafka that gave this epoch; asked until it is known, however long that takes.
+
+    A broker that has just begun may not have heard of the topic: only what is missing twice is gone.
+    """
+    missing, wait_s = False, ABSENT_S
+    while True:
+        try:
+            found = await read_epoch(settings)
+        except Exception as error:  # whatever it is, records must go on meanwhile
+            log.warning("Kafka not recognised yet", reason=str(error) or repr(error), next_try_s=wait_s)
+        else:
+            if found is not None or missing:
+                return found == epoch
+            missing, wait_s = True, ABSENT_S
+        await asyncio.sleep(wait_s)
+        wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
 async def read_epoch(settings: Settings) -> str | None:
@@ -58,7 +73,7 @@ async def read_epoch(settings: Settings) -> str | None:
     try:
         await admin.start()
         cluster = (await admin.describe_cluster())["cluster_id"]
-        if not (await admin.describe_topics([tp.topic]))[0]["partitions"]:
+        if not _exists((await admin.describe_topics([tp.topic]))[0]):
             return None
         await consumer.start()
         mark = await _first(consumer, tp)
@@ -70,6 +85,14 @@ async def read_epoch(settings: Settings) -> str | None:
         await consumer.stop()
         await admin.close()
     return None if mark is None else f"{cluster}.{mark.decode()}"
+
+
+def _exists(topic: Mapping[str, Any]) -> bool:
+    """Raises KafkaError where the broker won't tell: the right to describe may be missing, or a leader."""
+    error = for_code(topic["error_code"])
+    if error not in (NoError, UnknownTopicOrPartitionError):
+        raise error(topic["topic"])
+    return error is NoError
 
 
 async def _first(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bytes | None:

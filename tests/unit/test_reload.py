@@ -1,7 +1,9 @@
 """What a changed settings file leads to: all of it, or nothing and a line that says why."""
 
+import asyncio
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -191,3 +193,32 @@ def test_a_file_that_is_being_written_is_left_alone(file: SettingsFile) -> None:
 def test_the_table_of_what_may_change_is_the_codes() -> None:
     rows = re.findall(r"^\| `(SIGSTREAM_\w+)` \|", DOCS.read_text(), re.MULTILINE)
     assert sorted(rows) == sorted(variable(name) for name in RELOADABLE)
+
+
+async def test_a_look_that_fails_is_said_and_does_not_end_the_watch(
+    file: SettingsFile, reloader: Reloader, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.reload.LOOK_S", 0.01)
+    failed = asyncio.Event()
+
+    def look() -> None:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("a look of somebody's own")
+
+    used: list[int] = []
+    reloader.use(lambda changed: lambda: used.append(changed.sink_batch_signals))
+    reloader.look_after(look)
+    watching = asyncio.create_task(reloader.watch())
+    try:
+        async with asyncio.timeout(5):
+            await failed.wait()
+            file.set(sink_batch_signals="7")
+            while 7 not in used:
+                await asyncio.sleep(0.01)
+    finally:
+        watching.cancel()
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+    (line,) = [line for line in logs if line["log_level"] == "error"]
+    assert line["event"] == "settings not looked at"
+    assert line["exc_info"]

@@ -1,6 +1,7 @@
 """Records are held back while it is not certain that the group still counts a worker in."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -68,6 +69,66 @@ async def test_records_wait_for_a_heartbeat_that_comes_through(losses: list[Base
     await coordinator._do_heartbeat()
     await asyncio.wait_for(sending, 5)
     assert losses == []
+
+
+async def held(membership: Membership, coordinator: Coordinator) -> tuple[Client, "asyncio.Task[None]"]:
+    """A send for which no heartbeat comes."""
+    client = Client()
+    membership.watch(coordinator)
+    membership.guard(client)
+    await coordinator._on_join_complete()
+    await asyncio.sleep(0.1)
+    return client, asyncio.create_task(client.send(0, produce()))
+
+
+async def test_what_is_held_back_when_the_consumer_ends_ends_the_worker(losses: list[BaseException]) -> None:
+    """No heartbeat comes any more, and the producer waits for its last records."""
+    membership, coordinator = Membership(0.05, losses.append), Coordinator()
+    client, sending = await held(membership, coordinator)
+    await asyncio.sleep(0.1)
+    assert not sending.done()
+    coordinator._closing.set_result(None)
+    with pytest.raises(Fenced, match="no heartbeat"):
+        await asyncio.wait_for(sending, 5)
+    assert [type(loss) for loss in losses] == [Fenced]
+    assert client.sent == []
+
+
+async def test_records_are_not_held_back_for_ever(
+    losses: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.streaming.membership.HELD_S", 0.1)
+    client, sending = await held(Membership(0.05, losses.append), Coordinator())
+    with pytest.raises(Fenced, match="no heartbeat"):
+        await asyncio.wait_for(sending, 5)
+    assert [type(loss) for loss in losses] == [Fenced]
+    assert client.sent == []
+
+
+async def test_an_orderly_end_sends_the_last_records(losses: list[BaseException]) -> None:
+    membership, coordinator, client = Membership(8.0, losses.append), Coordinator(), Client()
+    membership.watch(coordinator)
+    membership.guard(client)
+    await coordinator._on_join_complete()
+    coordinator._closing.set_result(None)
+    await asyncio.wait_for(client.send(0, produce()), 5)
+    assert (len(client.sent), losses) == (1, [])
+
+
+async def test_time_in_suspension_counts(
+    losses: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the kernel's clocks, only one goes on then; the date may be set at any time."""
+    membership, coordinator = Membership(8.0, losses.append), Coordinator()
+    membership.watch(coordinator)
+    await coordinator._on_join_complete()
+    today, boot = time.time, time.clock_gettime
+    monkeypatch.setattr(time, "time", lambda: today() + 86_400)
+    told = [membership.certain]
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: boot(clock) + 9 * (clock == time.CLOCK_BOOTTIME))
+    told.append(membership.certain)
+    await coordinator._do_heartbeat()
+    assert [*told, membership.certain] == [True, False, True]
 
 
 async def test_a_lost_membership_is_told(losses: list[BaseException]) -> None:
