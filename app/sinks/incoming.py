@@ -2,7 +2,7 @@
 
 from app.errors import ContractError
 from app.model.keys import canonical_symbol, canonical_ts, identifier
-from app.model.signal import BATCH_DECODER, SignalBatch
+from app.model.signal import BATCH_DECODER, Signal, SignalBatch
 from app.model.wire import decode
 
 MOST = 2**63 - 1
@@ -22,11 +22,21 @@ def read_forwarded(value: bytes | None) -> SignalBatch:
             raise ContractError(
                 f"signal {signal.name!r} on `signals` lacks value, version or digest: {_REMEDY}"
             )
+        _check_text(signal)
         if not 0 <= signal.digest <= MOST:
             raise ContractError(
                 f"signal {signal.name!r} on `signals`: `digest` is {signal.digest}, not of 63 bits: {_REMEDY}"
             )
     return batch
+
+
+def _check_text(signal: Signal) -> None:
+    """msgspec takes raw JSON as it is."""
+    try:
+        signal.metadata_text()
+    except UnicodeDecodeError as error:
+        name = signal.name
+        raise ContractError(f"signal {name!r}: `metadata` is not UTF-8 ({error}): {_REMEDY}") from None
 
 
 _REMEDY = "send it to signals.raw"

@@ -101,3 +101,10 @@ def test_what_dedupe_has_not_written_is_no_signal_to_store() -> None:
 )
 def test_a_correlation_id_is_what_every_store_takes(found: bytes, kept: str | None) -> None:
     assert Record("t", 0, 0, 0, None, None, {CORRELATION_ID: found}).correlation_id == kept
+
+
+def test_metadata_that_is_not_utf8_is_refused_before_a_store_sees_it() -> None:
+    good = ENCODER.encode(batch("fuzz", 1, forwarded=True))
+    assert b'{"a":' in good
+    with pytest.raises(ContractError, match="'n0': `metadata` is not UTF-8"):
+        read_forwarded(good.replace(b'{"a":', b'{"\xc3(":'))
