@@ -5,6 +5,8 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,30 +29,45 @@ with hangups() as asked:
 """
 
 
-@pytest.mark.parametrize("nohup", [False, True])
-def test_a_terminal_that_closes_ends_what_a_hangup_does_not(nohup: bool) -> None:
-    """Unless it was started to outlive its terminal."""
-    before = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"] if nohup else []
-    ours, theirs = pty.openpty()
+START = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[2]])
+"""
+"""What this process does with SIGHUP is inherited, and earlier tests may have changed it."""
+
+
+@contextmanager
+def started(terminal: int, hangup: str) -> Iterator["subprocess.Popen[str]"]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SIGSTREAM_")}
     with subprocess.Popen(
-        [*before, sys.executable, "-c", PROGRAM],
-        stdin=theirs,
+        [sys.executable, "-c", START, hangup, PROGRAM],
+        stdin=terminal,
         stdout=subprocess.PIPE,
         start_new_session=True,
         cwd=ROOT,
         env={**kept, "PYTHONPATH": str(ROOT)},
         text=True,
     ) as program:
-        os.close(theirs)
+        os.close(terminal)
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+@pytest.mark.parametrize("hangup", ["SIG_DFL", "SIG_IGN"])
+def test_a_terminal_that_closes_ends_what_a_hangup_does_not(hangup: str) -> None:
+    """Unless it was started to outlive its terminal."""
+    ours, theirs = pty.openpty()
+    with started(theirs, hangup) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "ready\n"
         program.send_signal(signal.SIGHUP)
         assert program.stdout.readline() == "goes on\n"
         os.close(ours)
-        if nohup:
+        if hangup == "SIG_IGN":
             assert program.stdout.readline() == "goes on\n"
-            program.kill()
-            return
-        assert program.wait(30) == -signal.SIGHUP
-        assert program.stdout.read() == ""
+        else:
+            assert program.wait(30) == -signal.SIGHUP
+            assert program.stdout.read() == ""
