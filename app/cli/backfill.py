@@ -5,24 +5,21 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
+from rich.progress import TextColumn
 from rich.table import Table
 
 from app.backfill.clean import clean
 from app.backfill.crew import give_way
 from app.backfill.run import Asked, Progress, backfill, check
+from app.cli.bar import LongBar
 from app.cli.console import err, out, quiet_logging
 from app.config import Settings
 from app.embedded.directory_lock import DirectoryLock
 from app.model.receipt import Outcome
 from app.sources.session import until_stopped
 
-PLAIN_EVERY_S = 30.0
-"""Pause between two lines that say how far it is, where there is no terminal."""
 STOPPED = 130
 """Exit code after Ctrl-C or SIGTERM: the same command goes on."""
 SHOWN = (
@@ -99,40 +96,23 @@ def _outcomes(progress: Progress) -> Table:
     return table
 
 
-class Display:
+class Display(LongBar):
     """A `Watch`: a bar on a terminal, else a line now and then; all of it on stderr."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self._console = err()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        terminal = self._console.is_terminal
-        self._bar = Bar(
-            *columns, TextColumn("{task.fields[left]}"), console=self._console, transient=True,
-            disable=not terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("starting workers", total=None, left="")
-        self._said_at = monotonic()
+        super().__init__("starting workers", TextColumn("{task.fields[left]}"), left="")
         self._say_restarted: Callable[[list[str]], None] = self._remark()
 
     def __enter__(self) -> Self:
         """Shown from now on."""
         self._file = self.log.open("a")
-        self._bar.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         """Gone."""
-        self.stop()
+        super().__exit__()
         self._file.close()
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
-
-    def say(self, text: str) -> None:
-        """A line on stderr."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def worker_says(self, line: str) -> None:
         """A line of a worker's output."""
@@ -146,10 +126,9 @@ class Display:
         doing = f"warming up, block {height}" if height < progress.plan.first else f"block {height}"
         text = f"{doing}, {progress.ledger.signals} signals"
         left = "" if progress.left_s is None else f"{timedelta(seconds=round(progress.left_s))} left"
-        self._bar.update(self._task, total=total, completed=done, description=text, left=left)
+        self._progress.update(self._task, total=total, completed=done, description=text, left=left)
         self._say_restarted(progress.restarted)
-        if not self._console.is_terminal and monotonic() - self._said_at >= PLAIN_EVERY_S:
-            self._said_at = monotonic()
+        if self._line_is_due():
             self.say(", ".join(filter(None, (text, f"{done} of {total} blocks stored", left))))
 
     def _remark(self) -> Callable[[list[str]], None]:

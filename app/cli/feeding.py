@@ -5,12 +5,12 @@ import signal
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic
-from typing import Any, Self
+from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TimeRemainingColumn
 
-from app.cli.console import err, out, quiet_logging
+from app.cli.bar import LongBar
+from app.cli.console import out, quiet_logging
 from app.config import Settings
 from app.sources.core import Beside, feed_from_core
 from app.sources.esplora import Esplora
@@ -18,12 +18,8 @@ from app.sources.etl import feed_from_etl
 from app.sources.pace import Pace
 from app.sources.session import Wanted, Watch, run_session, until_stopped
 
-PLAIN_EVERY_S = 30.0
-"""Pause between two lines that say how far it is, where there is no terminal."""
 ESPLORA_EVERY_S = 30.0
 """Pause between two looks at the tip: public servers limit requests."""
-SMOOTH_S = 120.0
-"""Seconds that the time left is estimated from."""
 
 
 def ingest_core(settings: Settings, wanted: Wanted, beside: Beside) -> None:
@@ -46,37 +42,14 @@ def ingest_etl(settings: Settings, blocks: Path, transactions: Path, chain: str,
     _run(settings, lambda watch: feed_from_etl(settings, blocks, transactions, chain, first, watch))
 
 
-class Bar:
+class Bar(LongBar):
     """A `Watch`: a bar with the time left on a terminal, remarks on stderr."""
 
     def __init__(self) -> None:
         self.heights: list[int] = []
         """First and last that arrived; nothing yet: empty."""
         self.sent = 0
-        self._console = err()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(
-            *columns,
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-            speed_estimate_period=SMOOTH_S,
-        )
-        self._task = self._progress.add_task("blocks", total=None)
-        self._said_at = monotonic()
-
-    def __enter__(self) -> Self:
-        """Shown from now on."""
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Gone."""
-        self._progress.stop()
-
-    def say(self, text: str) -> None:
-        """A line on stderr."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        super().__init__("blocks", TimeRemainingColumn())
 
     def begin(self, first: int, last: int) -> None:
         """The bar has an end."""
@@ -87,8 +60,7 @@ class Bar:
         self.sent += 1
         self.heights = [*self.heights[:1], height]
         self._progress.update(self._task, advance=1, description=f"block {height}")
-        if not self._console.is_terminal and monotonic() - self._said_at >= PLAIN_EVERY_S:
-            self._said_at = monotonic()
+        if self._line_is_due():
             self.say(self._plainly(height))
 
     def _plainly(self, height: int) -> str:

@@ -4,13 +4,13 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from time import monotonic
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TimeRemainingColumn
 from rich.table import Table
 
-from app.cli.console import err, out, print_json, quiet_logging
+from app.cli.bar import LongBar
+from app.cli.console import out, print_json, quiet_logging
 from app.config import Settings
 from app.errors import ConfigurationError, ContractError
 from app.observe import metrics
@@ -21,10 +21,6 @@ from app.replay.tally import Tally
 from app.replay.watch import Watch
 from app.sources.session import until_stopped
 
-PLAIN_EVERY_S = 10.0
-"""Pause between two lines that say how far it is, where there is no terminal."""
-SMOOTH_S = 120.0
-"""Seconds that the time left is estimated from."""
 STOPPED = 130
 """Exit code after Ctrl-C."""
 
@@ -38,30 +34,13 @@ class Options(NamedTuple):
     metrics_port: int
 
 
-class Bar:
+class Bar(LongBar):
     """A `Watch`: a bar with the time left on a terminal, a line now and then elsewhere; on stderr."""
 
+    plain_every_s = 10.0
+
     def __init__(self) -> None:
-        self._console = err()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(
-            *columns,
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-            speed_estimate_period=SMOOTH_S,
-        )
-        self._task = self._progress.add_task("replay", total=None)
-        self._said_at = monotonic()
-
-    def __enter__(self) -> Self:
-        """Shown from now on."""
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Gone."""
-        self._progress.stop()
+        super().__init__("replay", TimeRemainingColumn())
 
     def begin(self, what: str, total: int) -> None:
         """See Watch."""
@@ -70,13 +49,8 @@ class Bar:
     def advance(self, count: int) -> None:
         """See Watch."""
         self._progress.advance(self._task, count)
-        if not self._console.is_terminal and monotonic() - self._said_at >= PLAIN_EVERY_S:
-            self._said_at = monotonic()
+        if self._line_is_due():
             self.say(self._plainly())
-
-    def say(self, text: str) -> None:
-        """See Watch."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _plainly(self) -> str:
         task = self._progress.tasks[0]
