@@ -5,13 +5,14 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
 from google.api_core.exceptions import NotFound
 
-from app.config import Settings
+from app.config import Settings, plain
 from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
 from app.sinks.bigquery.config import BigQueryConfig
@@ -250,3 +251,12 @@ def stored_by_key(rows: Iterable[Sequence[Any]]) -> dict[Key, Stored]:
 def counted(rows: Iterable[Sequence[Any]]) -> Counter[tuple[Key, int]]:
     """Rows of key and version."""
     return Counter(((row[0], row[1], row[2], row[3]), row[4]) for row in map(tuple, rows))
+
+
+async def empty_tables(settings: Settings) -> None:
+    """Of SQLite and PostgreSQL, as somebody would who lost what was in them."""
+    with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
+        file.execute("DELETE FROM signals")
+    connection = await asyncpg.connect(plain(settings.timescale_dsn))
+    await connection.execute("DELETE FROM signals")
+    await connection.close()

@@ -1,11 +1,8 @@
 """A replay that Ctrl-C stops goes on where it was; two at once are refused."""
 
-import sqlite3
 import sys
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import orjson
 
 from app.backfill.plan import plan_topic
@@ -16,7 +13,6 @@ from app.replay.asked import Asked, Unit, ranges_of
 from app.replay.dry import dry_run
 from app.replay.job import join_group, read_places
 from app.replay.store import group_of
-from app.sinks.timescale import TimescaleConfig
 from app.sources.simulator import CHAIN, simulate
 from app.streaming.topics import ensure_topics
 from tests.support.blocks import message
@@ -24,7 +20,7 @@ from tests.support.commands import command
 from tests.support.probe import probe, until
 from tests.support.processes import program, worker
 from tests.support.signals import PROVIDER, forwarded
-from tests.support.stores import PostgresStore, SqliteStore
+from tests.support.stores import PostgresStore, SqliteStore, empty_tables
 from tests.support.watch import Silent
 
 RECORDS = 1500
@@ -43,14 +39,6 @@ async def progress(settings: Settings) -> tuple[int, int]:
     return sum(p.position - p.mark.first for p in places), sum(p.mark.end - p.mark.first for p in places)
 
 
-async def empty(settings: Settings) -> None:
-    with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
-        file.execute("DELETE FROM signals")
-    connection = await asyncpg.connect(TimescaleConfig.of(settings).dsn.get_secret_value())
-    await connection.execute("DELETE FROM signals")
-    await connection.close()
-
-
 async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings, postgres: Postgres) -> None:
     store, second = SqliteStore(), PostgresStore(postgres)
     settings = await second.settings(await store.settings(settings))
@@ -64,7 +52,7 @@ async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings, post
 
             await until(all_written, "all records in the stores")
         before = await store.latest(PROVIDER)
-        await empty(settings)
+        await empty_tables(settings)
 
     slow = settings.model_copy(update={"sink_batch_signals": 1})
     with program(slow, [*PROGRAM, *BOTH], "replay") as running:

@@ -1,10 +1,8 @@
 """`sigstream replay`: stores filled again beside a live pipeline, which does not notice."""
 
-import sqlite3
 from collections import Counter
 from contextlib import closing
 
-import asyncpg
 import orjson
 
 from app.config import Settings
@@ -12,11 +10,10 @@ from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
 from app.query.kafka import open_reader
 from app.sinks.bigquery import BigQueryConfig
-from app.sinks.timescale import TimescaleConfig
 from tests.support.commands import command
 from tests.support.pipeline import Stores, View, running, view, with_stores
 from tests.support.signals import PROVIDER, batch_of, raw
-from tests.support.stores import BigQueryStore, PostgresStore, SqliteStore
+from tests.support.stores import BigQueryStore, PostgresStore, SqliteStore, empty_tables
 
 BATCHES = 40
 
@@ -48,11 +45,7 @@ async def held(stores: Stores) -> dict[str, object]:
 
 
 async def empty(settings: Settings) -> None:
-    with closing(sqlite3.connect(settings.sqlite_file, isolation_level=None)) as file:
-        file.execute("DELETE FROM signals")
-    connection = await asyncpg.connect(TimescaleConfig.of(settings).dsn.get_secret_value())
-    await connection.execute("DELETE FROM signals")
-    await connection.close()
+    await empty_tables(settings)
     config = BigQueryConfig.of(settings)
     with closing(config.rest_client()) as client:
         client.query_and_wait(f"DELETE FROM `{config.table_id}` WHERE TRUE")
