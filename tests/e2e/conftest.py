@@ -7,6 +7,8 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +25,38 @@ def pipeline(
     kafka: str, postgres: Postgres, bigquery: BigQuery, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pipeline]:
     """All agents, and the sinks of all three stores."""
+    with _pipeline(kafka, postgres, bigquery, tmp_path_factory.mktemp("e2e")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pipeline_of_this_file(
+    kafka: str, postgres: Postgres, bigquery: BigQuery, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pipeline]:
+    """The same, for tests that leave behind what no pipeline would."""
+    with _pipeline(kafka, postgres, bigquery, tmp_path_factory.mktemp("e2e")) as started:
+        yield started
+
+
+@pytest.fixture
+async def pipe(pipeline: Pipeline) -> AsyncIterator[View]:
+    """The shared pipeline, as of now."""
+    async with view(pipeline) as found:
+        yield found
+
+
+@pytest.fixture
+async def own_pipe(pipeline_of_this_file: Pipeline) -> AsyncIterator[View]:
+    """The file's own pipeline, as of now."""
+    async with view(pipeline_of_this_file) as found:
+        yield found
+
+
+@contextmanager
+def _pipeline(kafka: str, postgres: Postgres, bigquery: BigQuery, directory: Path) -> Iterator[Pipeline]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("SIGSTREAM_")]:
             patch.delenv(name)
-        directory = tmp_path_factory.mktemp("e2e")
         base = Settings(
             _env_file=None, namespace=f"t{uuid.uuid4().hex[:10]}", data_dir=directory, kafka=kafka
         )
@@ -35,10 +65,3 @@ def pipeline(
         asyncio.run(ensure_topics(settings, pipeline_topics(settings)))
         with running(settings, stores) as started:
             yield started
-
-
-@pytest.fixture
-async def pipe(pipeline: Pipeline) -> AsyncIterator[View]:
-    """The shared pipeline, as of now."""
-    async with view(pipeline) as found:
-        yield found
