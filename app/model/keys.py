@@ -20,6 +20,8 @@ NAMESPACE = UUID("6c1f7d3e-9a6b-5b0e-8f39-3d7f3a5b9c21")
 
 _IDENTIFIER = re.compile(r"[ -{}~]{1,128}")  # printable ASCII without '|'
 _CANONICAL_TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_NEVER = ("0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z")
+"""The ends of what a `datetime` can be: asyncpg takes them for PostgreSQL's -infinity and infinity."""
 
 
 def identifier(field: str, value: str) -> str:
@@ -56,12 +58,18 @@ def canonical_ts(value: str) -> str:
         ) from None
     if parsed.tzinfo is None:
         raise ContractError(f"`ts` is {value!r}, without a time zone: end it with Z or an offset")
-    if _CANONICAL_TS.fullmatch(value):
-        return value
+    return value if _CANONICAL_TS.fullmatch(value) and value not in _NEVER else ts_of("ts", parsed)
+
+
+def ts_of(field: str, when: datetime) -> str:
+    """The `ts` of an aware time. Raises ContractError where not every store can hold it."""
     try:
-        return write_ts(parsed)
+        ts = write_ts(when)
     except OverflowError:
-        raise ContractError(f"`ts` is {value!r}, outside of years 1 to 9999 in UTC") from None
+        ts = _NEVER[0]
+    if ts in _NEVER:
+        raise ContractError(f"`{field}` is {when.isoformat()!r}, not between {_NEVER[0]} and {_NEVER[1]}")
+    return ts
 
 
 def write_ts(when: datetime) -> str:

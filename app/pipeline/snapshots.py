@@ -3,8 +3,7 @@
 import msgspec
 import orjson
 
-from app.errors import ContractError
-from app.model.keys import canonical_symbol, write_ts
+from app.model.keys import canonical_symbol, ts_of
 from app.model.mempool import MempoolSnapshot
 from app.model.signal import Signal, SignalBatch
 from app.processors.base import Metric
@@ -18,14 +17,10 @@ KIND = "mempool"
 
 def snapshot_batch(snapshot: MempoolSnapshot, *, version: int, correlation_id: str) -> SignalBatch:
     """Its signals, at the time of the snapshot. Raises ContractError for what is no symbol or no time."""
-    try:
-        ts = write_ts(snapshot.time)
-    except OverflowError:
-        raise ContractError(f"`time` is {snapshot.time}, outside of years 1 to 9999 in UTC") from None
     return SignalBatch(
         provider=PROVIDER,
         symbol=canonical_symbol(snapshot.chain),
-        ts=ts,
+        ts=ts_of("time", snapshot.time),
         signals=[_signal(metric, version) for metric in snapshot_metrics(snapshot)],
         correlation_id=correlation_id,
     )

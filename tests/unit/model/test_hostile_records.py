@@ -10,6 +10,7 @@ import pytest
 from app.dedupe import digest_of
 from app.errors import ContractError
 from app.model.features_record import read_chain, read_features
+from app.model.keys import canonical_ts
 from app.model.mempool import MEMPOOL_DECODER
 from app.model.raw import read_raw
 from app.model.signal import BATCH_DECODER, ENCODER
@@ -63,8 +64,29 @@ def test_snapshots_with_what_can_not_be(field: str, value: object) -> None:
         decode(MEMPOOL_DECODER, json.dumps(bad).encode(), "mempool snapshot")
 
 
-def test_a_snapshot_before_the_first_year() -> None:
-    bad = msgspec.json.decode(snapshot("BTC", 1)) | {"time": "0001-01-01T00:00:00+23:59"}
+NEVER = [
+    pytest.param("0001-01-01T00:00:00+23:59", id="before the first year"),
+    pytest.param("9999-12-31T23:59:59-23:59", id="after the last year"),
+    pytest.param("0001-01-01T00:00:00.000000Z", id="-infinity in PostgreSQL"),
+    pytest.param("9999-12-31T23:59:59.999999Z", id="infinity in PostgreSQL"),
+    pytest.param("9999-12-31T22:59:59.999999-01:00", id="infinity, written otherwise"),
+]
+
+
+@pytest.mark.parametrize("time", NEVER)
+def test_a_batch_of_no_time(time: str) -> None:
+    with pytest.raises(ContractError, match=r"`ts` is .*, not between 0001"):
+        canonical_ts(time)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00.000001Z", "9999-12-31T23:59:59.999998Z"])
+def test_the_first_and_the_last_time(time: str) -> None:
+    assert canonical_ts(time) == time
+
+
+@pytest.mark.parametrize("time", NEVER)
+def test_a_snapshot_of_no_time(time: str) -> None:
+    bad = msgspec.json.decode(snapshot("BTC", 1)) | {"time": time}
     found = decode(MEMPOOL_DECODER, msgspec.json.encode(bad), "mempool snapshot")
     with pytest.raises(ContractError, match="`time`"):
         snapshot_batch(found, version=1, correlation_id="c")
