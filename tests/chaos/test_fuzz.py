@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from app.config import Settings, plain
+from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
 from app.model.receipt import SETTLED_DECODER
 from app.model.signal import ENCODER
@@ -21,7 +22,7 @@ from tests.support.fuzz import Spoiled, spoil
 from tests.support.fuzz_fates import READERS, Fates, Sent, fates_of, report
 from tests.support.pipeline import Pipeline, running, with_stores
 from tests.support.probe import Probe, probe, until
-from tests.support.stores import PostgresStore, SqliteStore
+from tests.support.stores import BigQueryStore, PostgresStore, SqliteStore
 
 MESSAGES = int(os.environ.get("SIGSTREAM_FUZZ_MESSAGES", "300"))
 SEED = int(os.environ.get("SIGSTREAM_FUZZ_SEED", "1"))
@@ -29,14 +30,14 @@ GOOD = 20
 """Valid records of each topic, sent among the others."""
 SECRET = "hunter2-of-the-node"
 MOST_RSS_MB = 600
-SINKS = ("sqlite", "timescale")
+SINKS = ("bigquery", "sqlite", "timescale")
 REQUIRED = ",".join(SINKS).encode()
 
 
-async def test_every_message_has_one_fate(settings: Settings, postgres: Postgres) -> None:
+async def test_every_message_has_one_fate(settings: Settings, postgres: Postgres, bigquery: BigQuery) -> None:
     config, stores = await with_stores(
         settings.model_copy(update={"sinks": SINKS, "gap_wait_s": 1.0, "core_password": SECRET}),
-        (SqliteStore(), PostgresStore(postgres)),
+        (SqliteStore(), PostgresStore(postgres), BigQueryStore(bigquery)),
     )
     sent = Sent()
     async with probe(config) as kafka:

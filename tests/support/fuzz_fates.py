@@ -13,8 +13,10 @@ from tests.support.probe import Probe
 
 READERS = {
     "blocks": ["blocks"], "block-features": ["blocks"], "mempool": ["blocks"], "signals.raw": ["dedupe"],
-    "signals": ["receipts", "sink.sqlite", "sink.timescale"], "signals.persisted": ["receipts"],
+    "signals": ["receipts", "sink.bigquery", "sink.sqlite", "sink.timescale"],
+    "signals.persisted": ["receipts"],
 }  # fmt: skip
+LETTER = "dead letter"
 Place = tuple[str, int, int]
 """Topic (short), partition, offset."""
 
@@ -146,7 +148,7 @@ def report(sent: Sent, found: Fates) -> None:
     for topic, stages in READERS.items():
         for stage in stages:
             places = sent.of(topic)
-            known = Counter("+".join(sorted(found.known.get((stage, place), ()))) for place in places)
+            known = Counter("+".join(sorted(found.known.get((stage, place), {LETTER}))) for place in places)
             print(f"{topic} at {stage}: {len(places)} sent; {dict(known.most_common())}")
             reasons = [x["reason"] for place in places for x in found.letters.get((stage, place), ())]
             for reason, count in Counter(map(kind_of, reasons)).most_common(25):
