@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from app.config import Settings
+from app.embedded.bigquery import BigQuery
+from app.embedded.postgres import Postgres
 from app.errors import SigstreamError
 from app.streaming.topics import ensure_topics, pipeline_topics
 from tests.support.certificates import Authority
@@ -16,7 +18,7 @@ from tests.support.pipeline import running, view, with_stores
 from tests.support.probe import until
 from tests.support.processes import sigstream, worker
 from tests.support.secure_kafka import MECHANISMS, PASSWORD, SecureKafka
-from tests.support.stores import SqliteStore
+from tests.support.stores import BigQueryStore, PostgresStore, SqliteStore
 
 BLOCKS = 3
 
@@ -34,17 +36,22 @@ def settings(secure: SecureKafka, namespace: str, tmp_path: Path) -> Settings:
     return Settings(_env_file=None, **own, **secure.settings())
 
 
-async def test_blocks_go_all_the_way_over_sasl_ssl(settings: Settings) -> None:
-    settings, stores = await with_stores(settings, [SqliteStore()])
+async def test_blocks_go_all_the_way_over_sasl_ssl(
+    settings: Settings, postgres: Postgres, bigquery: BigQuery
+) -> None:
+    everything = settings.model_copy(update={"sinks": ("bigquery", "sqlite", "timescale")})
+    settings, stores = await with_stores(
+        everything, [SqliteStore(), PostgresStore(postgres), BigQueryStore(bigquery)]
+    )
     await ensure_topics(settings, pipeline_topics(settings))
     with running(settings, stores) as pipeline:
         async with view(pipeline) as pipe:
             await asyncio.to_thread(sigstream, settings, "ingest", "simulate", "--blocks", str(BLOCKS))
 
             async def stored() -> bool:
-                return await stores["sqlite"].count("sigstream") > 0
+                return all([await store.count("sigstream") > 0 for store in stores.values()])
 
-            await pipe.until(stored, "signals in the store")
+            await pipe.until(stored, "signals in every store")
             await pipe.at_rest()
             assert await pipe.seen.of("signals.settled")
             assert await pipe.seen.of("dead-letters") == []
