@@ -42,6 +42,8 @@ MOMENTS = {
     "answered": Moment("app.sinks.worker", "SinkWorker", "_commit", False),
     # An agent: amid a record, with others behind it, and sends on their way.
     "forwarding": Moment("app.streaming.app", "SafeApp", "forward", False),
+    # An agent: a part of its tables is there, the rest of the changelog is not.
+    "filling": Moment("app.streaming.recovery", "BulkRecovery", "_apply", True),
 }
 
 

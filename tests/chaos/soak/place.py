@@ -64,7 +64,9 @@ def open_place(logs: Path | None = None) -> Iterator[Place]:
         _aim(servers)
         disk = _disk(stack, directory / "disk")
         direct = Settings(_env_file=None, **_settings(servers))  # type: ignore[arg-type]
-        yield Place(servers, direct, direct, logs or directory, disk)
+        logs = logs or directory
+        logs.mkdir(parents=True, exist_ok=True)
+        yield Place(servers, direct, direct, logs, disk)
 
 
 async def chapter(place: Place, name: str) -> Place:
