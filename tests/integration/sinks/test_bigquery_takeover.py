@@ -1,11 +1,13 @@
 """The BigQuery sink when workers and servers die: no row twice, none lost, no zombie's rows."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from google.cloud.bigquery_storage_v1.types import AppendRowsRequest
 
 from app.config import Settings
 from app.embedded.bigquery import BigQuery
@@ -15,6 +17,8 @@ from app.model.signal import Signal, SignalBatch
 from app.sinks.base import SinkRecord
 from app.sinks.bigquery import BigQueryConfig, BigQuerySink
 from app.sinks.rows import flatten
+
+DEFAULT_THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 
 class Group:
@@ -268,3 +272,19 @@ async def test_an_abandoned_write_is_repeated_without_doubling(
     await sink.write(records(0, 20, names=50))
 
     assert offsets(config) == sorted(list(range(20)) * 50)
+
+
+async def test_calls_that_stay_open_keep_nobody_from_appending(make: Make, config: BigQueryConfig) -> None:
+    """Each has a thread of the emulator, for ever where it was cancelled at the wrong moment: Python's own
+    number of them is used up after some faults."""
+    sink, client, never = await make(), config.write_client(), asyncio.Event()
+
+    async def silent() -> AsyncIterator[AppendRowsRequest]:
+        await never.wait()
+        yield AppendRowsRequest()
+
+    calls = [await client.append_rows(silent()) for _ in range(DEFAULT_THREADS + 1)]
+    await sink.acquire(0, 0, None, Group().saver())
+    [written] = await sink.write(records(0, 1))
+    assert [one.outcome for one in written] == [Outcome.INSERTED]
+    del calls  # open until here
