@@ -33,7 +33,9 @@ COLUMNS = (
 def main(
     wiring: Annotated[str, typer.Option(help="Comma separated.")] = ",".join(WIRINGS),
     seeds: Annotated[str, typer.Option(help="Comma separated.")] = "1,2",
-    rounds: Annotated[str, typer.Option(help="Comma separated: kill, rebalance, refuse.")] = ",".join(ROUNDS),
+    rounds: Annotated[
+        str, typer.Option(help="Comma separated: takeover, kill, rebalance, refuse.")
+    ] = ",".join(ROUNDS),
     report: Annotated[Path | None, typer.Option(help="Markdown file whose table is written anew.")] = None,
 ) -> None:
     """Print what each wiring lost, of the same records under the same faults."""

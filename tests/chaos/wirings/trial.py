@@ -27,13 +27,15 @@ RECORDS = 1200
 NAMES = 20
 A_TRANSACTION = 12
 """Records; each transaction leaves a marker on each partition: a gap in the offsets."""
+TRICKLE_S = 0.3
+"""Between two small parts of what comes in while a worker takes over, which lasts longer than a session."""
 LAST = 200
 """Records behind the last round, on all partitions."""
 DRAIN_S = 150.0
 PATIENCE_S = 150.0
 STALL_S = 25.0
 """Without any progress for so long, somebody kills the worker."""
-ROUNDS = ("kill", "kill", "kill", "rebalance", "rebalance", "rebalance", "refuse")
+ROUNDS = ("takeover", "kill", "kill", "kill", "rebalance", "rebalance", "rebalance", "refuse")
 
 
 @dataclass
@@ -56,7 +58,8 @@ class Outcome:
 
 
 class Trial:
-    """One wiring on a namespace of its own; `rounds` are of ROUNDS, and shuffled."""
+    """One wiring on a namespace of its own; `rounds` are of ROUNDS, and shuffled but for `takeover`: it is of
+    a group that has not committed anything yet."""
 
     def __init__(
         self, wiring: str, direct: Settings, proxied: Settings, proxy: Proxy, rounds: Sequence[str], seed: int
@@ -65,8 +68,9 @@ class Trial:
         self._direct = direct
         self._proxied = proxied
         self._proxy = proxy
-        self._faults = rounds
         self._rng = Random(f"{seed}|wirings")
+        shuffled = self._rng.sample(rounds, len(rounds))
+        self._faults = sorted(shuffled, key=lambda fault: fault != "takeover")
         self._workers: list[Worker] = []
         self._rounds: list[tuple[str, range]] = []
         self.stalls = 0
@@ -78,11 +82,10 @@ class Trial:
             await ensure_topics(self._direct, [changelog(self._direct, "dedupe", "seen", n)])
             self._start()
             try:
-                for number, fault in enumerate(self._rng.sample(self._faults, len(self._faults))):
+                for number, fault in enumerate(self._faults):
                     numbers = range(number * RECORDS, (number + 1) * RECORDS)
                     self._rounds.append((fault, numbers))
-                    await self._send([raw(batch_of(i, NAMES), n) for i in numbers])
-                    await self._inject(found, fault)
+                    await self._round(found, fault, [raw(batch_of(i, NAMES), n) for i in numbers])
                     say(f"    {fault}, lag {await found.lag('dedupe', 'signals.raw')}")
                 await self._end(found)
                 await self._drain(found)
@@ -123,18 +126,30 @@ class Trial:
         n = self._direct.signal_partitions
         await found.send("signals.raw", [raw(batch_of(i, NAMES), n) for i in numbers])
 
-    async def _inject(self, found: Probe, fault: str) -> None:
+    async def _round(self, found: Probe, fault: str, messages: list[Message]) -> None:
         """The broker is slow to acknowledge meanwhile."""
+        if fault == "takeover":
+            await self._join(found)
+            late = messages[RECORDS // 2 :]
+            begun = await found.count("signals")
+            await found.send("signals.raw", messages[: RECORDS // 2])  # much is read, and nothing committed
+        else:
+            late = []
+            await self._send(messages)
+            begun = await found.count("signals")
         self._proxy.produce_delay_s = self._rng.uniform(0.2, 0.8)
         try:
-            before = await found.count("signals")
-            await until(
-                lambda: self._more(found, before + 100), "the worker forwards", PATIENCE_S, self._tail
-            )
-            await asyncio.sleep(self._rng.uniform(0, 1.5))
-            await {"kill": self._kill, "rebalance": self._rebalance, "refuse": self._refuse}[fault](found)
+            await until(lambda: self._more(found, begun + 100), "the worker forwards", PATIENCE_S, self._tail)
+            await self._strike(fault, found, late)
         finally:
             self._proxy.flow()
+
+    async def _strike(self, fault: str, found: Probe, late: list[Message]) -> None:
+        if fault == "takeover":
+            await self._take_over(found, late)
+            return
+        await asyncio.sleep(self._rng.uniform(0, 1.5))
+        await {"kill": self._kill, "rebalance": self._rebalance, "refuse": self._refuse}[fault](found)
 
     async def _more(self, found: Probe, count: int) -> bool:
         self._revive()
@@ -144,7 +159,8 @@ class Trial:
         assert self._workers.pop().kill() == -9
         self._start()
 
-    async def _rebalance(self, found: Probe) -> None:
+    async def _join(self, found: Probe) -> Worker:
+        """A second worker, with a share."""
         other = self._start()
 
         async def both() -> bool:
@@ -152,10 +168,29 @@ class Trial:
             return len(await found.shares("dedupe", "signals.raw")) >= 2
 
         await until(both, "two members", PATIENCE_S, self._tail)
+        return other
+
+    async def _rebalance(self, found: Probe) -> None:
+        other = await self._join(found)
         await asyncio.sleep(self._rng.uniform(0.5, 2.0))
         if other in self._workers:
             self._workers.remove(other)
             other.kill() if self._rng.random() < 0.5 else await asyncio.to_thread(other.stop)
+
+    async def _take_over(self, found: Probe, late: list[Message]) -> None:
+        """One of two dies, and while the other gets its partitions, more comes in."""
+        assert self._workers.pop().kill() == -9
+        self._proxy.flow()
+        for start in range(0, len(late), A_TRANSACTION):
+            await found.send("signals.raw", late[start : start + A_TRANSACTION])
+            await asyncio.sleep(TRICKLE_S)
+
+        async def alone() -> bool:
+            self._revive()
+            shares = await found.shares("dedupe", "signals.raw")
+            return [len(share) for share in shares.values()] == [self._direct.signal_partitions]
+
+        await until(alone, "a takeover", PATIENCE_S, self._tail)
 
     async def _refuse(self, found: Probe) -> None:
         """Somebody lowers the topic's limit, notices, and raises it again."""
