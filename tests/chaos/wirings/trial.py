@@ -139,7 +139,7 @@ class Trial:
             begun = await found.count("signals")
         self._proxy.produce_delay_s = self._rng.uniform(0.2, 0.8)
         try:
-            await until(lambda: self._more(found, begun + 100), "the worker forwards", PATIENCE_S, self._tail)
+            await self._forwarding(found, begun + 100)
             await self._strike(fault, found, late)
         finally:
             self._proxy.flow()
@@ -150,6 +150,14 @@ class Trial:
             return
         await asyncio.sleep(self._rng.uniform(0, 1.5))
         await {"kill": self._kill, "rebalance": self._rebalance, "refuse": self._refuse}[fault](found)
+
+    async def _forwarding(self, found: Probe, count: int) -> None:
+        """Until so much is forwarded; a worker that does nothing any more is killed."""
+        try:
+            await until(lambda: self._more(found, count), "the worker forwards", 2 * STALL_S)
+        except AssertionError:
+            self.stalls += 1
+            await self._kill(found)
 
     async def _more(self, found: Probe, count: int) -> bool:
         self._revive()
