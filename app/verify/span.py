@@ -9,6 +9,9 @@ from app.config import Settings
 from app.errors import ConfigurationError
 from app.query.kafka import Reader
 
+NEVER_MS = 2**62
+"""Where nothing is asked of, nothing is read of answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -80,4 +83,4 @@ async def _at(reader: Reader, tp: TopicPartition, when: datetime, end: int) -> i
 async def _time_of(reader: Reader, tp: TopicPartition, first: int, end: int) -> int:
     async for record in reader.read(tp, first, end):
         return record.timestamp_ms
-    return 0
+    return NEVER_MS
