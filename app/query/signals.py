@@ -43,6 +43,8 @@ class Store:
     query: Callable[[str, Arguments], Awaitable[list[Row]]]
     versions_table: str = "signals"
     """Rows of all versions that it keeps, retracted ones too."""
+    repeats: bool = False
+    """Whether a signal has several of them, and one may be there more than once."""
     time: Callable[[str], str] = str
     """SQL of a time whose text a mark stands for."""
     times: Callable[[str], str] = str
@@ -79,14 +81,19 @@ class Store:
 
     async def _versions(self, arguments: Arguments, page: int, after: Row | None) -> list[Row]:
         marks = {name: self.mark(number, name) for number, name in enumerate(arguments, 1)}
-        key, first = ", ".join(VERSION), self.time(marks["first"])
+        columns, first = ", ".join(VERSION), self.time(marks["first"])
         among = f" AND ts IN ({self.times(marks['times'])})" if "times" in marks else ""
         behind = f" AND (ts > {first} OR {_behind(after, marks['name'])})" if after else ""
+        # In the order of the table's key: PostgreSQL then reads as much of its index as a page needs.
+        copies, order = "1", ", ".join(VERSION[:4])
+        if self.repeats:
+            copies, order = "count(*)", columns
+        group = f"GROUP BY {columns} " if self.repeats else ""
         return await self.query(
-            f"SELECT {key}, count(*) AS copies FROM {self.versions_table} "  # noqa: S608 - nothing is input
+            f"SELECT {columns}, {copies} AS copies FROM {self.versions_table} "  # noqa: S608 - nothing is input
             f"WHERE provider = {marks['provider']} AND symbol = {marks['symbol']} "
             f"AND ts >= {first} AND ts < {self.time(marks['last'])}{among}{behind} "
-            f"GROUP BY {key} ORDER BY {key} LIMIT {page:d}",
+            f"{group}ORDER BY {order} LIMIT {page:d}",
             arguments,
         )
 

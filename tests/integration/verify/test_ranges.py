@@ -147,7 +147,6 @@ async def ranges(settings: Settings) -> list[Range]:
         Range(("--to-offset", end), before),
         Range(("--until", until), before),
         Range(("--from-offset", first, "--until", until), between),
-        Range(("--since", since, "--to-offset", end), between),
         # A range of all there is is no whole: it may be asked for where the store holds more.
         Range(("--from-offset", "0"), range(GROUPS)),
     ]

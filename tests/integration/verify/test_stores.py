@@ -34,7 +34,8 @@ WANTED = (10, 150, 151, 299)
 NAMES = 3
 AGAIN = 5
 """Batches that were stored twice, in another version."""
-PAGE = 7
+PAGED, PAGE = 20, 7
+"""Batches that are fetched in pages, and rows of a page."""
 Identity = tuple[str, str, int | None]
 """`ts`, name, version."""
 
@@ -95,7 +96,8 @@ async def test_pages_hold_every_row_once(store: Settings) -> None:
     if sink == "bigquery":
         unversioned(store)
         expected |= {(signals.ts_of(0), f"n{n}", None): 2 if n == 0 else 1 for n in range(9)}
-    pages = [rows async for rows in source.versions(PROVIDER, "TEST", BEGIN, END, page=PAGE)]
+    end = signals.ts_of(PAGED)
+    pages = [rows async for rows in source.versions(PROVIDER, "TEST", BEGIN, end, page=PAGE)]
     assert {len(rows) for rows in pages[:-1]} == {PAGE}
     found = [(identity(row), row["copies"]) for rows in pages for row in rows]
     assert len(found) == len(expected)
@@ -104,8 +106,8 @@ async def test_pages_hold_every_row_once(store: Settings) -> None:
 
 
 def versions_in(sink: str) -> dict[Identity, int]:
-    """Rows that the store has of each version; BigQuery keeps them all."""
-    last = {(number, name): 2 if number < AGAIN else 1 for number in range(STORED) for name in range(NAMES)}
+    """Rows that the store has of each version of the first; BigQuery keeps them all."""
+    last = {(number, name): 2 if number < AGAIN else 1 for number in range(PAGED) for name in range(NAMES)}
     kept = {key: (version, 1) if sink == "bigquery" else (version,) for key, version in last.items()}
     return {(signals.ts_of(n), f"n{name}", v): 1 for (n, name), versions in kept.items() for v in versions}
 
