@@ -1,9 +1,17 @@
 """How far a long command is: a bar on a terminal, a line now and then elsewhere; on stderr."""
 
+from datetime import timedelta
 from time import monotonic
 from typing import Any, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from app.cli.console import err
 
@@ -53,3 +61,29 @@ class LongBar:
             return False
         self._said_at = monotonic()
         return True
+
+
+class StagesBar(LongBar):
+    """One thing after another, each counted from its beginning, with the time left."""
+
+    plain_every_s = 10.0
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, TimeRemainingColumn())
+
+    def begin(self, what: str, total: int) -> None:
+        """So many lie ahead."""
+        self._progress.reset(self._task, total=total, description=what)
+
+    def advance(self, count: int) -> None:
+        """So many are done."""
+        self._progress.advance(self._task, count)
+        if self._line_is_due():
+            self.say(self._plainly())
+
+    def _plainly(self) -> str:
+        task = self._progress.tasks[0]
+        done = f"{task.description}: {task.completed:.0f} of {task.total or 0:.0f}"
+        if task.time_remaining is None:
+            return done
+        return f"{done}, {timedelta(seconds=round(task.time_remaining))} left"

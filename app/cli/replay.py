@@ -3,13 +3,11 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
 from typing import Any, NamedTuple
 
-from rich.progress import TimeRemainingColumn
 from rich.table import Table
 
-from app.cli.bar import LongBar
+from app.cli.bar import StagesBar
 from app.cli.console import out, print_json, quiet_logging
 from app.config import Settings
 from app.errors import ConfigurationError, ContractError
@@ -32,32 +30,6 @@ class Options(NamedTuple):
     dry: bool
     as_json: bool
     metrics_port: int
-
-
-class Bar(LongBar):
-    """A `Watch`: a bar with the time left on a terminal, a line now and then elsewhere; on stderr."""
-
-    plain_every_s = 10.0
-
-    def __init__(self) -> None:
-        super().__init__("replay", TimeRemainingColumn())
-
-    def begin(self, what: str, total: int) -> None:
-        """See Watch."""
-        self._progress.reset(self._task, total=total, description=what)
-
-    def advance(self, count: int) -> None:
-        """See Watch."""
-        self._progress.advance(self._task, count)
-        if self._line_is_due():
-            self.say(self._plainly())
-
-    def _plainly(self) -> str:
-        task = self._progress.tasks[0]
-        done = f"{task.description}: {task.completed:g} of {task.total or 0:g}"
-        if task.time_remaining is None:
-            return done
-        return f"{done}, {timedelta(seconds=round(task.time_remaining))} left"
 
 
 def run_replay(settings: Settings, asked: Asked, options: Options) -> int:
@@ -88,7 +60,7 @@ def _run(
 ) -> int:
     quiet_logging(settings)
     metrics.serve(settings.model_copy(update={"metrics_port": options.metrics_port}))
-    with Bar() as bar:
+    with StagesBar("replay") as bar:
         goes_on = not options.dry
         ended = False
         try:

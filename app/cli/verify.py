@@ -1,15 +1,14 @@
 """`sigstream verify`: whether nothing was lost or doubled."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 
 from rich.table import Table
 
-from app.cli.console import counter, err, out, print_json, quiet_logging
+from app.cli.bar import StagesBar
+from app.cli.console import err, out, print_json, quiet_logging
 from app.config import Settings
-from app.verify.run import Finding, Progress, Verdict, verify
+from app.verify.run import Finding, Verdict, verify
 from app.verify.span import Asked
 from app.verify.topics import Step
 
@@ -17,24 +16,18 @@ from app.verify.topics import Step
 def run_verify(settings: Settings, asked: Asked, *, drained: bool, as_json: bool) -> bool:
     """Print what differs; whether all is well. Raises Transient when a server does not answer."""
     quiet_logging(settings)
-    with _bars() as progress:
-        verdict = asyncio.run(verify(settings, asked, progress))
+    with StagesBar("verify") as bar:
+
+        def begin(what: str, total: int) -> Step:
+            bar.begin(what, total)
+            return bar.advance
+
+        verdict = asyncio.run(verify(settings, asked, begin))
     if as_json:
         print_json(_document(verdict))
     else:
         _show(verdict)
     return verdict.holds and (verdict.drained or not drained)
-
-
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    with counter() as bars:
-
-        def begin(what: str, total: int) -> Step:
-            task = bars.add_task(what, total=total)
-            return lambda done: bars.advance(task, done)
-
-        yield begin
 
 
 def _document(verdict: Verdict) -> dict[str, object]:

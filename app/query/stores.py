@@ -123,6 +123,7 @@ def _bigquery(settings: Settings) -> Store:
         lambda _, name: f"@{name}",
         query,
         versions_table=f"(SELECT * FROM `{config.table_id}` WHERE refused IS NULL)",  # noqa: S608
+        repeats=True,
         time=lambda mark: f"TIMESTAMP({mark})",
         times=lambda mark: f"SELECT TIMESTAMP(one) FROM UNNEST(SPLIT({mark}, ',')) AS one",  # noqa: S608
     )

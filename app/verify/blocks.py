@@ -9,7 +9,7 @@ from app.model.wire import decode
 from app.processors.registry import enabled_processors
 from app.query.kafka import Reader
 from app.streaming.record import Record, chain_of, is_isolated
-from app.verify.topics import Rows, Topics, add
+from app.verify.topics import Reading, Rows, add
 
 
 def owed_by(settings: Settings) -> list[tuple[str]]:
@@ -18,16 +18,18 @@ def owed_by(settings: Settings) -> list[tuple[str]]:
     return [(processor.name,) for processor in made if getattr(processor, "every_block", False)]
 
 
-async def read_blocks(settings: Settings, reader: Reader, topics: Topics) -> int:
-    """The `blocks` topic; how many records of it and of `block-features` the stage has not committed."""
+async def blocks_of(settings: Settings, reader: Reader) -> tuple[list[Reading], int]:
+    """The `blocks` topic; how many records of it and of `block-features` the stage has not committed.
+
+    To be asked before it is looked how far `signals.raw` goes: what is committed has its signals there.
+    """
     committed = await reader.committed(settings.group("blocks"))
-    lag = 0
-    for topic in ("blocks", "block-features"):
-        for tp, (begin, end) in (await reader.bounds(await reader.partitions(settings.topic(topic)))).items():
-            lag += end - max(begin, committed.get(tp, 0))
-            if topic == "blocks":
-                await topics.collect(tp, begin, end, partial(_of_block, settings.emit_from_height))
-    return lag
+    blocks = await reader.bounds(await reader.partitions(settings.topic("blocks")))
+    features = await reader.bounds(await reader.partitions(settings.topic("block-features")))
+    bounds = (blocks | features).items()
+    lag = sum(end - max(begin, committed.get(tp, 0)) for tp, (begin, end) in bounds)
+    take = partial(_of_block, settings.emit_from_height)
+    return [Reading(tp, *blocks[tp], take) for tp in sorted(blocks)], lag
 
 
 def _of_block(emit_from: int, record: Record, rows: Rows) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from app.config import Settings
 from app.query.kafka import open_reader
-from app.verify.blocks import owed_by, read_blocks
+from app.verify.blocks import blocks_of, owed_by
 from app.verify.scratch import Scratch, scratch
 from app.verify.span import Asked, Span, spans
 from app.verify.stores import read_stores, slices
-from app.verify.topics import Step, Topics
+from app.verify.topics import Reading, Step, Topics
 
 EXAMPLES = 10
 Progress = Callable[[str, int], Step]
@@ -91,27 +91,32 @@ STORES = (
 
 
 async def verify(settings: Settings, asked: Asked, progress: Progress) -> Verdict:
-    """Compare. Raises Transient when a server does not answer."""
+    """Compare. Raises Transient when a server does not answer, ConfigurationError without `signals.raw`."""
     with scratch() as held:
         async with open_reader(settings) as reader:
+            blocks, lag = await blocks_of(settings, reader) if asked.everything else ([], 0)
             found = Verdict(await spans(settings, reader, asked))
-            records = sum(span.end - span.first for span in found.spans)
-            topics = Topics(settings, reader, held, progress("reading topics", records))
-            for span in found.spans:
-                await topics.read(span)
-            await topics.read_dead_letters()
-            lag = await read_blocks(settings, reader, topics) if found.complete else 0
+            topics = Topics(settings, reader, held)
+            readings = [reading for span in found.spans for reading in await topics.of(span)]
+            readings += await topics.dead_letters()
+            await _collect(topics, [*readings, *(blocks if found.complete else ())], "topics", progress)
             held.add("every_block", owed_by(settings) if found.complete else ())
             held.run("index")
-            wanted = slices(held)
+            wanted = slices(held, complete=found.complete)
             step = progress("reading stores", len(wanted) * len(settings.required_sinks))
-            await read_stores(settings, held, wanted, step)
-            for span in found.spans:
-                await topics.read_since(span)
+            await read_stores(settings, held, wanted, step, complete=found.complete)
+            since = [await topics.since(span) for span in found.spans]
+            await _collect(topics, since, "what came meanwhile", progress)
         held.run("index_stored")
         found.signals = sum(count for (count,) in held.rows("count"))
         found.findings = [finding for finding in _findings(settings, held, found, lag) if finding.count]
     return found
+
+
+async def _collect(topics: Topics, readings: list[Reading], what: str, progress: Progress) -> None:
+    step = progress(f"reading {what}", sum(reading.records for reading in readings))
+    for reading in readings:
+        await topics.collect(reading, step)
 
 
 def _findings(settings: Settings, held: Scratch, found: Verdict, lag: int) -> Iterator[Finding]:

@@ -6,7 +6,11 @@ from datetime import datetime
 from aiokafka import TopicPartition
 
 from app.config import Settings
+from app.errors import ConfigurationError
 from app.query.kafka import Reader
+
+NEVER_MS = 2**62
+"""Where nothing is asked of, nothing is read of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,11 @@ class Asked:
     end_offset: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    @property
+    def everything(self) -> bool:
+        """No end is given, not even one that holds all there is."""
+        return self == Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +42,18 @@ class Span:
     since_ms: int
     """The broker's time from which on answers may have come."""
     complete: bool
-    """From the partition's very first record to dedupe's last."""
+    """From the partition's very first record to dedupe's last, and nothing else was asked for."""
 
 
 async def spans(settings: Settings, reader: Reader, asked: Asked) -> list[Span]:
-    """One a partition; none where the topic does not exist."""
-    partitions = await reader.partitions(settings.topic("signals.raw"))
+    """One a partition. Raises ConfigurationError where the topic does not exist."""
+    topic = settings.topic("signals.raw")
+    partitions = await reader.partitions(topic)
+    if not partitions:
+        raise ConfigurationError(
+            f"there is no topic {topic}, so nothing can be compared: set SIGSTREAM_NAMESPACE to the "
+            "pipeline's, or start its workers, which make its topics"
+        )
     committed = await reader.committed(settings.group("dedupe"))
     bounds = await reader.bounds(partitions)
     return [await _span(reader, tp, bounds[tp], committed.get(tp, 0), asked) for tp in partitions]
@@ -55,7 +70,7 @@ async def _span(
         first = min(done, max(first, await _at(reader, tp, asked.since, end)))
     if asked.until is not None:
         last = min(last, await _at(reader, tp, asked.until, end))
-    complete = first == 0 and last == done
+    complete = asked.everything and begin == 0
     since_ms = 0 if first == begin else await _time_of(reader, tp, first, last)
     return Span(tp.partition, first, max(first, last), end, end - done, since_ms, complete)
 
@@ -68,4 +83,4 @@ async def _at(reader: Reader, tp: TopicPartition, when: datetime, end: int) -> i
 async def _time_of(reader: Reader, tp: TopicPartition, first: int, end: int) -> int:
     async for record in reader.read(tp, first, end):
         return record.timestamp_ms
-    return 0
+    return NEVER_MS

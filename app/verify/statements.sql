@@ -186,13 +186,16 @@ WHERE sink = :sink AND :complete
 SELECT key, name, copies || ' rows' FROM stored WHERE sink = :sink AND copies > 1;
 
 -- name: slices
--- Where to cut a series so that each piece holds so many keys, in the order of `ts`.
-SELECT series, ts
-FROM (SELECT substr(key, 1, length(key) - 28) AS series, substr(key, -27) AS ts,
-             row_number() OVER (PARTITION BY substr(key, 1, length(key) - 28) ORDER BY substr(key, -27)) AS n
-      FROM (SELECT DISTINCT key FROM wanted))
+-- Where to cut a series so that each piece holds so many keys, in the order of `ts`; and its last key.
+SELECT series, ts, last
+FROM (SELECT series, ts, row_number() OVER (PARTITION BY series ORDER BY ts) AS n,
+             max(ts) OVER (PARTITION BY series) AS last
+      FROM (SELECT DISTINCT substr(key, 1, length(key) - 28) AS series, substr(key, -27) AS ts FROM wanted))
 WHERE n % :keys = 1
 ORDER BY series, ts;
+
+-- name: times
+SELECT DISTINCT substr(key, -27) AS ts FROM wanted WHERE key >= :first AND key < :end ORDER BY ts;
 
 -- name: blocks_without_signals
 SELECT key, hash, at FROM idle_block WHERE NOT waits AND :lag = 0;

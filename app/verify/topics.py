@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -13,10 +13,10 @@ from app.model.block import HEADER_DECODER
 from app.model.keys import batch_key, partition_of, version_of
 from app.model.raw import read_raw
 from app.model.receipt import RECEIPT_DECODER, Outcome
-from app.model.signal import BATCH_DECODER
 from app.model.wire import decode
 from app.processors.run import PROVIDER
 from app.query.kafka import Reader
+from app.sinks.incoming import read_forwarded
 from app.streaming.record import (
     ORIGIN_OFFSET,
     REKEYED,
@@ -38,85 +38,81 @@ Step = Callable[[int], None]
 """Told how many records were read."""
 
 
-class Topics:
-    """Reads one pipeline's topics."""
+class Reading(NamedTuple):
+    """Records of a partition from `first` up to, and without, `end`, and what is made of each."""
 
-    def __init__(self, settings: Settings, reader: Reader, scratch: Scratch, step: Step) -> None:
+    tp: TopicPartition
+    first: int
+    end: int
+    take: Callable[[Record, Rows], None]
+
+    @property
+    def records(self) -> int:
+        """How many."""
+        return max(0, self.end - self.first)
+
+
+class Topics:
+    """Reads one pipeline's topics: what there is to read is found first, so that it can be counted."""
+
+    def __init__(self, settings: Settings, reader: Reader, scratch: Scratch) -> None:
         self._settings = settings
         self._reader = reader
         self._scratch = scratch
-        self._step = step
         self._committed: dict[str, dict[TopicPartition, int]] = {}
         self._ends: dict[int, int] = {}
-        """How far each partition of `signals` was read."""
+        """How far each partition of `signals` is read."""
 
-    async def read(self, span: Span) -> None:
+    async def of(self, span: Span) -> list[Reading]:
         """All that belongs to one partition's span."""
         for sink in self._settings.required_sinks:
             if sink not in self._committed:
                 group = self._settings.group(f"sink.{sink}")
                 self._committed[sink] = await self._reader.committed(group)
-        await self._read("signals.raw", span, span.first, span.end, self._of_raw)
-        await self._read("signals.raw", span, span.end, span.log_end, _of_arrival)
-        last = -1
+        raw = TopicPartition(self._settings.topic("signals.raw"), span.partition)
+        signals = await self._later("signals", span, self._of_signals_of(span))
+        self._ends[span.partition] = signals.end
+        return [
+            Reading(raw, span.first, span.end, self._of_raw),
+            Reading(raw, span.end, span.log_end, _of_arrival),
+            signals,
+            await self._later("signals.persisted", span, self._of_receipt),
+        ]
 
-        def of_signals(record: Record, rows: Rows) -> None:
-            nonlocal last
-            origin = record.header_int(ORIGIN_OFFSET)
-            if origin is not None and origin <= last:
-                return  # what a crashed dedupe worker forwarded twice; sinks drop it, too
-            if origin is None and REPLAYED_FROM in record.headers:
-                return  # a dead letter of a sink, once more
-            last = origin if origin is not None else last
-            if origin is not None and origin >= span.end:
-                _of_later(record, rows)
-            elif origin is None or origin >= span.first:
-                self._of_signals(record, -1 if origin is None else origin, rows)
-
-        first, end = await self._later("signals", span)
-        await self._read("signals", span, first, end, of_signals)
-        self._ends[span.partition] = end
-        await self._read(
-            "signals.persisted", span, *await self._later("signals.persisted", span), self._of_receipt
-        )
-
-    async def read_since(self, span: Span) -> None:
+    async def since(self, span: Span) -> Reading:
         """What was forwarded meanwhile: stores may have it by now."""
-        _, end = await self._later("signals", span)
-        await self._read("signals", span, self._ends[span.partition], end, _of_later)
+        tp = TopicPartition(self._settings.topic("signals"), span.partition)
+        _, end = (await self._reader.bounds([tp]))[tp]
+        return Reading(tp, self._ends[span.partition], end, _of_later)
 
-    async def read_dead_letters(self) -> None:
+    async def dead_letters(self) -> list[Reading]:
         """Of all partitions: they lie where their key says, or anywhere."""
-        for tp in await self._reader.partitions(self._settings.topic("dead-letters")):
-            begin, end = (await self._reader.bounds([tp]))[tp]
-            await self.collect(tp, begin, end, self._of_dead_letter)
+        partitions = await self._reader.partitions(self._settings.topic("dead-letters"))
+        bounds = await self._reader.bounds(partitions)
+        return [Reading(tp, *bounds[tp], self._of_dead_letter) for tp in partitions]
 
-    async def _later(self, topic: str, span: Span) -> tuple[int, int]:
-        """Where answers to the span's records begin, and the end."""
+    async def _later(self, topic: str, span: Span, take: Callable[[Record, Rows], None]) -> Reading:
+        """Answers to the span's records, up to the end."""
         tp = TopicPartition(self._settings.topic(topic), span.partition)
         begin, end = (await self._reader.bounds([tp]))[tp]
         found = await self._reader.offset_at(tp, span.since_ms) if span.since_ms else begin
-        return (end if found is None else found), end
+        return Reading(tp, end if found is None else found, end, take)
 
-    async def _read(
-        self, topic: str, span: Span, first: int, end: int, take: Callable[[Record, Rows], None]
-    ) -> None:
-        await self.collect(TopicPartition(self._settings.topic(topic), span.partition), first, end, take)
+    async def collect(self, reading: Reading, step: Step) -> None:
+        """What is made of each record, into the scratch database, some hundred records at once.
 
-    async def collect(
-        self, tp: TopicPartition, first: int, end: int, take: Callable[[Record, Rows], None]
-    ) -> None:
-        """What `take` makes of each record, into the scratch database, some hundred records at once."""
+        Steps are of offsets: what left the topic meanwhile (retention) counts as read.
+        """
         rows: Rows = {}
-        count = 0
-        async for record in self._reader.read(tp, first, end):
-            take(record, rows)
-            count += 1
-            if count % AT_ONCE == 0:
+        at = reading.first
+        async for record in self._reader.read(reading.tp, reading.first, reading.end):
+            reading.take(record, rows)
+            if record.offset + 1 - at >= AT_ONCE:
                 self._flush(rows)
-                self._step(AT_ONCE)
+                step(record.offset + 1 - at)
+                at = record.offset + 1
         self._flush(rows)
-        self._step(count % AT_ONCE)
+        step(max(0, reading.end - at))
 
     def _flush(self, rows: Rows) -> None:
         for table, held in rows.items():
@@ -150,9 +146,28 @@ class Topics:
         good = (signal for signal in signals if signal.digest is not None)
         add(rows, "raw", ((*place, s.name, s.version, s.digest) for s in good))
 
+    def _of_signals_of(self, span: Span) -> Callable[[Record, Rows], None]:
+        """What is made of a record of `signals`; they come in order."""
+        last = -1
+
+        def take(record: Record, rows: Rows) -> None:
+            nonlocal last
+            origin = record.header_int(ORIGIN_OFFSET)
+            if origin is not None and origin <= last:
+                return  # what a crashed dedupe worker forwarded twice; sinks drop it, too
+            if origin is None and REPLAYED_FROM in record.headers:
+                return  # a dead letter of a sink, once more
+            last = origin if origin is not None else last
+            if origin is not None and origin >= span.end:
+                _of_later(record, rows)
+            elif origin is None or origin >= span.first:
+                self._of_signals(record, -1 if origin is None else origin, rows)
+
+        return take
+
     def _of_signals(self, record: Record, origin: int, rows: Rows) -> None:
         try:
-            batch = decode(BATCH_DECODER, record.value, "signal batch")
+            batch = read_forwarded(record.value)
         except ContractError:  # not dedupe's
             add(rows, "forward", [(record.partition, record.offset, -1, "", "", 0, 0)])
             return

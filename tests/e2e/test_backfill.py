@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.config import Settings
@@ -17,7 +18,16 @@ from app.sources.simulated.block import Place
 from app.sources.simulator import CHAIN
 from app.streaming.topics import pipeline_topics
 from tests.support.blocks import message, record_of
-from tests.support.history import PROVIDER, WITHIN_S, Content, at_rest_with, computed, in_range, stored
+from tests.support.history import (
+    PROVIDER,
+    WITHIN_S,
+    Content,
+    at_rest_with,
+    computed,
+    differences,
+    in_range,
+    stored,
+)
 from tests.support.pipeline import View, running, view, with_stores
 from tests.support.processes import Worker, program, sigstream
 from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore
@@ -112,6 +122,7 @@ async def test_history_beside_a_live_chain(
     live = base.model_copy(update={"emit_from_height": LIVE_FROM})
     expected = await asyncio.to_thread(computed, live, main)
     history = in_range(expected, main, 0, LIVE_FROM)
+    began = datetime.now(UTC)
     with running(live, found) as pipeline, ExitStack() as stack:
         async with view(pipeline) as pipe:
             await pipe.kafka.send("blocks", map(message, [*main[:FORK], *LOST]))
@@ -127,6 +138,8 @@ async def test_history_beside_a_live_chain(
             await as_expected(pipe, expected)
             await nothing_comes_of_a_repetition(pipe, Backfill(base, stack, "again", source, 0, AGAIN - 1))
             await as_expected(pipe, expected)
+    assert await differences(live) == {("extra", sink, len(history)) for sink in found}
+    assert await differences(live, since=began) == set()
     assert f"{FORK + 2} of {FORK + 2} blocks" in said
     grown = {topic: after[topic] - before[topic] for topic in after}
     assert grown["blocks"] == grown["signals.raw"] == grown["signals"] == len(main) - REORGANISED

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,16 @@ from app.embedded.postgres import Postgres
 from app.sources.scenario import Scenario
 from app.streaming.delivery import EXIT_CODE
 from tests.support.blocks import message
-from tests.support.history import PROVIDER, WITHIN_S, Content, at_rest_with, computed, in_range, stored
+from tests.support.history import (
+    PROVIDER,
+    WITHIN_S,
+    Content,
+    at_rest_with,
+    computed,
+    differences,
+    in_range,
+    stored,
+)
 from tests.support.pipeline import Stores, View, running, view, with_stores
 from tests.support.processes import Worker
 from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore
@@ -79,6 +89,7 @@ async def test_stores_go_on_with_an_empty_kafka(
 
 async def go_on(own: Settings, stores: Stores, expected: dict[Key, Content], left: Worker) -> None:
     """The same namespace and directories; a dedupe worker that was forgotten ends by itself."""
+    began = datetime.now(UTC)
     again = own.model_copy(update={"emit_from_height": STORED - 10})
     with running(again, stores) as pipeline:
         async with view(pipeline) as pipe:
@@ -92,3 +103,6 @@ async def go_on(own: Settings, stores: Stores, expected: dict[Key, Content], lef
             assert "Kafka was rebuilt while this worker ran" in left.log
             await at_rest_with(pipe, set(expected))
             assert await pipe.kafka.count("signals.settled") == SCENARIO.blocks - STORED + 10
+    older = len(in_range(expected, SCENARIO.main, 0, STORED - 10))
+    assert await differences(again) == {("extra", sink, older) for sink in stores}
+    assert await differences(again, since=began) == set()

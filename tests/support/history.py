@@ -1,6 +1,7 @@
 """What one pipeline makes of a simulated chain, to compare stores with."""
 
 import json
+from datetime import datetime
 
 import msgspec
 
@@ -12,6 +13,8 @@ from app.model.signal import SignalBatch
 from app.pipeline.chain import Chain
 from app.processors.registry import enabled_processors
 from app.sources.simulator import CHAIN
+from app.verify.run import verify
+from app.verify.span import Asked
 from tests.support.pipeline import View
 from tests.support.stores import Key, Store
 
@@ -61,3 +64,11 @@ async def at_rest_with(pipe: View, keys: set[Key]) -> None:
 
     await pipe.until(everywhere, f"{len(keys)} signals in every store", WITHIN_S)
     await pipe.at_rest(WITHIN_S)
+
+
+async def differences(settings: Settings, since: datetime | None = None) -> set[tuple[str, str, int]]:
+    """What `verify` finds of what came in: kind, where, and how many."""
+    found = await verify(settings, Asked(since=since), lambda _what, _total: lambda _done: None)
+    assert found.signals > 0
+    assert found.complete is (since is None)
+    return {(finding.kind, finding.where, finding.count) for finding in found.findings}
