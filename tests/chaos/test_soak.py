@@ -88,7 +88,10 @@ async def test_the_judge_says_no(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     async with probe(run.settings) as found:
         await without_receipts(run.settings, found)
         unanswered = await judge.damage()
-        assert unanswered.unreceipted > 0, unanswered.says
+        assert unanswered.unreceipted > 0
+        for sink in run.settings.required_sinks:
+            expected = f"unreceipted ({sink}): was read, and has no receipt"
+            assert any(expected in line for line in unanswered.says), unanswered.says
         assert not Course(SEED, [Result("any", "happened", 0.0, unanswered)]).holds
         await found.send("signals.raw", [raw(batch_of(1), run.settings.signal_partitions)])
         monkeypatch.setattr(judges, "CAUGHT_UP_S", 1.0)
