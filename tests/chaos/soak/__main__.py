@@ -34,7 +34,7 @@ def main(
     kinds = [kind for kind in KINDS if not only or any(word in kind for word in only.split(","))]
     if "disk full" in kinds and not may_mount():
         kinds.remove("disk full")
-        say("without `disk full`: only root may mount a small disk")
+        say("without `disk full`: mounting a small disk takes root, outside of most containers")
     say(f"seed {seed}, {faults} faults of {len(kinds)} kinds")
 
     def keep(course: Course) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 
+from app.config import Settings
 from tests.chaos.soak.crew import Crew
 from tests.chaos.soak.faults import KINDS
 from tests.chaos.soak.judge import Damage, Judge, NotCaughtUp
@@ -43,6 +44,8 @@ class Course:
     """That came in."""
     stuck: list[str] = field(default_factory=list)
     """Where a pipeline did not catch up; the rest of its chapter was left out."""
+    last: Settings | None = None
+    """Of the last pipeline, past the proxies: its topics and stores are still there."""
 
     @property
     def holds(self) -> bool:
@@ -81,6 +84,7 @@ async def soak(place: Place, seed: int, faults: int, kinds: Sequence[str], say: 
     drawn = list(draw(Random(seed), list(kinds), faults))
     for begin in range(0, faults, CHAPTER):
         here = await chapter(place, f"soak{begin}")
+        course.last = here.direct
         await _chapter(here, course, seed + begin, drawn[begin : begin + CHAPTER], say)
         keep(course)
     return course

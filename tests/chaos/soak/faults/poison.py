@@ -5,7 +5,7 @@ from uuid import uuid4
 from tests.chaos.soak.rig import Rig
 from tests.support.probe import tape
 
-STAGES = ("blocks", "block-features", "mempool", "signals.raw", "signals")
+STAGES = ("blocks", "block-features", "mempool", "signals.raw", "signals", "signals.persisted")
 """Topics."""
 POISON = (b"\xff\xfe\x00 neither JSON nor UTF-8", b"", b"[1, 2]", b'{"provider": 7}', None)
 

@@ -24,10 +24,11 @@ async def kill(rig: Rig, stage: str) -> str:
 async def stop(rig: Rig, stage: str) -> str:
     """SIGTERM: it finishes what is in flight, and leaves in order."""
     await rig.load.burst()
+    left = await rig.until(lambda: rig.lag(stage), f"{stage} is at work")
     with rig.crew.left_alone(stage) as worker:
         code = await asyncio.to_thread(worker.stop)
         expect(code == 0, f"{stage} ended with {code}, not 0; its log ends:\n{worker.log}")
-    return "exit code 0"
+    return f"asked with {left} records not committed, exit code 0"
 
 
 async def rebalance(rig: Rig, stage: str) -> str:

@@ -2,10 +2,16 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 
 from tests.chaos.soak.rig import Rig, expect
 from tests.support.faults.proxy import TO_CLIENT, TO_SERVER
+
+SHORT_S = (2.0, 6.0)
+LONG_S = 60.0
+LONG_SHARE = 1 / 3
+"""Of the outages, so many are long: a sink must neither give up nor forget how to come back."""
 
 
 async def down(rig: Rig, sink: str) -> str:
@@ -15,14 +21,25 @@ async def down(rig: Rig, sink: str) -> str:
     for proxy in proxies:
         proxy.down()
     try:
-        await rig.load.burst()
-        await asyncio.sleep(rig.rng.uniform(2, 6))
-        await rig.until(lambda: waits(rig, stage, mark), f"{stage} notices")
-        left = await rig.has_lag(stage)
+        return "down " + await outage(rig, stage, mark)
     finally:
         for proxy in proxies:
             proxy.up()
-    return f"`sink waits` in its log, {left} records left behind"
+
+
+async def outage(rig: Rig, stage: str, mark: int) -> str:
+    """Under load, as long as the dice say, and until the sink has noticed."""
+    begun = time.monotonic()
+    await rig.load.burst()
+    await rig.while_load_goes_on(drawn_s(rig))
+    await rig.until(lambda: waits(rig, stage, mark), f"{stage} notices")
+    left = await rig.has_lag(stage)
+    return f"{time.monotonic() - begun:.0f} s, `sink waits` in its log, {left} records left behind"
+
+
+def drawn_s(rig: Rig) -> float:
+    """How long an outage lasts."""
+    return LONG_S if rig.rng.random() < LONG_SHARE else rig.rng.uniform(*SHORT_S)
 
 
 async def waits(rig: Rig, stage: str, mark: int) -> bool:
@@ -73,11 +90,9 @@ async def locked(rig: Rig) -> str:
     mark = rig.crew.mark("sink.sqlite")
     with closing(sqlite3.connect(rig.place.direct.sqlite_file, isolation_level=None)) as other:
         await rig.until(lambda: _lock(other), "the lock")
-        await rig.load.burst()
-        left = await rig.has_lag("sink.sqlite")
-        await rig.until(lambda: waits(rig, "sink.sqlite", mark), "sink.sqlite notices")
+        proof = "locked " + await outage(rig, "sink.sqlite", mark)
         other.execute("ROLLBACK")
-    return f"`sink waits` in its log, {left} records left behind"
+    return proof
 
 
 async def _lock(connection: sqlite3.Connection) -> bool:
