@@ -136,7 +136,7 @@ class Bench:
     def weigh(self, stage: Stage, crew: Sequence[Settings], dsn: str) -> None:
         """Bytes a signal of what the run left behind."""
         logs = self.kafka.directory / "data"
-        for topic in (stage.source, stage.target, f"{stage.name}-signals-changelog"):
+        for topic in (stage.source, stage.target, f"{stage.name}-seen-changelog"):
             found = sum(map(size_of, logs.glob(f"{crew[0].topic(topic)}-*")))
             if found:
                 self.sizes[topic] = found / self.signals

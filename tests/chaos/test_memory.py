@@ -3,7 +3,7 @@
 The peak (VmHWM) of a process behind a large backlog, beside that of one behind a small one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from uuid import uuid4
@@ -21,6 +21,7 @@ BLOCKS_LITTLE, BLOCKS_MUCH = 5, 60
 BLOCK_BYTES = 4_000_000
 BATCHES_LITTLE, BATCHES_MUCH = 50, 1_200
 BATCH_BYTES = 200_000
+RECORDS, RECORD_BYTES = 2_500, 70_000
 MOST_MORE_MB = 60
 """More than a worker may hold (docs/limits.md) would be several hundred."""
 
@@ -77,16 +78,35 @@ def large_blocks(count: int) -> Iterator[Message]:
 
 async def test_dedupe_behind_a_large_backlog(settings: Settings) -> None:
     """Of large records: Faust itself would hold some 3,000 of them."""
+
+    def backlog(count: int) -> Records:
+        batches = [raw(batch_of(number), settings.signal_partitions) for number in range(count)]
+        return made_large(batches, BATCH_BYTES)
+
     little, much = [
-        await peak_mb(settings, ("dedupe",), "signals.raw", large_batches(settings, count), BATCHES_LITTLE)
+        await peak_mb(settings, ("dedupe",), "signals.raw", backlog(count), BATCHES_LITTLE)
         for count in (BATCHES_LITTLE, BATCHES_MUCH)
     ]
     assert much - little < MOST_MORE_MB + MOST_BYTES / 1e6, (little, much)
 
 
-def large_batches(settings: Settings, count: int) -> Iterator[Message]:
-    for number, padding in enumerate(paddings(count, BATCH_BYTES)):
-        key, value, partition, headers = raw(batch_of(number), settings.signal_partitions)
+async def test_receipts_behind_a_large_backlog(settings: Settings) -> None:
+    """Of records that no sink has answered: each has an entry in the table, and its content is let go."""
+
+    def backlog(count: int) -> Records:
+        return made_large(forwarded(count, "sqlite", settings.signal_partitions), RECORD_BYTES)
+
+    little, much = [
+        await peak_mb(settings, ("receipts",), "signals", backlog(count), count)
+        for count in (LITTLE // 10, RECORDS)
+    ]
+    assert much - little < MOST_MORE_MB + MOST_BYTES / 1e6, (little, much)
+
+
+def made_large(messages: Sequence[Message], size: int) -> Iterator[Message]:
+    """By a field that nobody reads."""
+    for message, padding in zip(messages, paddings(len(messages), size), strict=True):
+        key, value, partition, headers = message
         yield key, padded(value or b"", padding), partition, headers
 
 

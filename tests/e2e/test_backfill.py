@@ -28,6 +28,7 @@ from tests.support.history import (
     in_range,
     stored,
 )
+from tests.support.metrics import of, ports_in_a_row, scraped
 from tests.support.pipeline import View, running, view, with_stores
 from tests.support.processes import Worker, program, sigstream
 from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore
@@ -40,6 +41,8 @@ FORK = 155
 REORGANISED = FORK + 5
 """The live chain is here when the backfill begins, and goes on while it runs."""
 LOST = [SCENARIO.make(Place(FORK, 1, 0)), SCENARIO.make(Place(FORK + 1, 1, 1))]
+PORTS = 1 + 3 + 3 + 1
+"""Of the command, its agents, its sinks, and the second worker that reads blocks."""
 AGAIN = 40
 """Blocks of a second backfill."""
 
@@ -77,8 +80,8 @@ class Backfill:
         self._arguments = ["backfill", "--namespace", self.namespace, "--source", str(source), *heights]
         self._arguments += ["--niceness", "0"]  # a loaded machine would starve it
 
-    def start(self, tag: str) -> Worker:
-        command = [sys.executable, "-m", "app.main", *self._arguments]
+    def start(self, tag: str, *more: str) -> Worker:
+        command = [sys.executable, "-m", "app.main", *self._arguments, *more]
         return self._stack.enter_context(program(self._settings, command, f"backfill-{tag}"))
 
     def run(self, *more: str) -> str:
@@ -147,8 +150,10 @@ async def test_history_beside_a_live_chain(
 
 async def stopped_and_killed(pipe: View, command: Backfill, history: set[Key], rest: Sequence[bytes]) -> None:
     """In the middle of its work; between the two the live chain goes on."""
-    killed = command.start("killed")
+    port = ports_in_a_row(PORTS)
+    killed = command.start("killed", "--metrics-port", str(port))
     await reached(pipe, killed, history, 0.1)
+    await asyncio.to_thread(tells_how_far_it_is, port, command.namespace)
     assert killed.kill() == -signal.SIGKILL
     await pipe.until(lambda: gone(command.namespace), "the workers end with the command", WITHIN_S)
     await pipe.kafka.send("blocks", map(message, rest))
@@ -156,6 +161,16 @@ async def stopped_and_killed(pipe: View, command: Backfill, history: set[Key], r
     await reached(pipe, stopped, history, await there(pipe, history) / len(history) + 0.1)
     assert await asyncio.to_thread(stopped.interrupt, WITHIN_S) == 130, stopped.log
     assert await there(pipe, history) < len(history)
+
+
+def tells_how_far_it_is(port: int, namespace: str) -> None:
+    """The command at its port, the first of its workers at the next one."""
+    found, labels = scraped(port), {"namespace": namespace}
+    assert found[of("sigstream_backfill_blocks_wanted", **labels)] == FORK + 2
+    assert 0 <= found[of("sigstream_backfill_blocks_stored", **labels)] < FORK + 2
+    assert found[of("sigstream_backfill_signals_stored", **labels)] >= 0
+    assert found[of("sigstream_backfill_seconds_left", **labels)] >= -1
+    assert of("process_cpu_seconds_total") in scraped(port + 1)
 
 
 async def as_expected(pipe: View, expected: dict[Key, Content]) -> None:

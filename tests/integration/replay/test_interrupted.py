@@ -1,5 +1,6 @@
 """A replay that Ctrl-C stops goes on where it was; two at once are refused."""
 
+import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from app.sources.simulator import CHAIN, simulate
 from app.streaming.topics import ensure_topics
 from tests.support.blocks import message
 from tests.support.commands import command
+from tests.support.metrics import of, ports_in_a_row, scraped
 from tests.support.probe import probe, until
 from tests.support.processes import program, worker
 from tests.support.signals import PROVIDER, forwarded
@@ -54,20 +56,23 @@ async def test_a_replay_goes_on_where_ctrl_c_stopped_it(settings: Settings, post
         before = await store.latest(PROVIDER)
         await empty_tables(settings)
 
-    slow = settings.model_copy(update={"sink_batch_signals": 1})
-    with program(slow, [*PROGRAM, *BOTH], "replay") as running:
+    slow, port = settings.model_copy(update={"sink_batch_signals": 1}), ports_in_a_row(1)
+    with program(slow, [*PROGRAM, *BOTH, "--metrics-port", str(port)], "replay") as running:
 
         async def begun() -> bool:
             assert running.returncode is None, running.log
             return (await progress(settings))[0] > 20
 
         await until(begun, "a replay that is under way")
+        metrics = await asyncio.to_thread(scraped, port)
         code = running.interrupt()
         assert code == 130, running.log
         assert "the same command goes on" in running.log
     done, total = await progress(settings)
     assert 0 < done < total == RECORDS
     assert 0 < await store.count(PROVIDER) < RECORDS
+    assert 20 < metrics[of("sigstream_replay_signals_total", target="sqlite", outcome="inserted")] <= done + 1
+    assert RECORDS - done <= metrics[of("sigstream_replay_left", target="sqlite")] <= RECORDS - 20
 
     assert await second.count(PROVIDER) == 0
     other = await command(settings, *BOTH, "--to", "3", "--dry-run")

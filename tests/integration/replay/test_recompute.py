@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -10,6 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from app.config import Settings
 from app.embedded.bigquery import BigQuery
 from app.embedded.postgres import Postgres
+from app.model.keys import write_ts
+from app.model.signal import BATCH_DECODER, Signal, SignalBatch
 from app.processors.run import PROVIDER
 from app.query.kafka import open_reader
 from app.sources.simulator import CHAIN, simulate
@@ -94,9 +97,11 @@ async def test_what_has_left_the_chain_stays_away(settings: Settings) -> None:
         async with view(pipeline) as pipe:
             await pipe.kafka.send("blocks", map(message, main[:9]))
             await pipe.at_rest()
+            since = datetime.now(UTC)
             await pipe.kafka.send("blocks", map(message, fork))
             await pipe.at_rest()
             first = await shown(pipe)
+            until = datetime.now(UTC)
 
             found = await recomputed(tiers, *EVERYTHING)
             assert set(found["total"]) == {"unchanged", "inserted"}
@@ -105,6 +110,7 @@ async def test_what_has_left_the_chain_stays_away(settings: Settings) -> None:
             added = await shown(pipe) - first
             assert {key[3] for key in added} == {"whale.count:50btc", "whale.sum_btc:50btc"}
             assert len(added) == 2 * 11
+            await parts_are_replayed(pipe, since, until)
 
             await pipe.kafka.send("blocks", map(message, main[9:]))
             await pipe.at_rest()
@@ -121,6 +127,33 @@ async def test_what_has_left_the_chain_stays_away(settings: Settings) -> None:
             assert (await command(settings, "verify", "--drained")).code == 0
             await what_a_backfill_has_replaced_is_known(tiers)
             await after_retention(tiers, pipe)
+
+
+async def parts_are_replayed(pipe: View, since: datetime, until: datetime) -> None:
+    """Two heights of those that are there, and what came with the fork: nothing before, nothing behind."""
+    records = [(r.timestamp_ms, BATCH_DECODER.decode(r.value or b"")) for r in await pipe.seen.of("signals")]
+    signals = [(at, key_of(batch, signal), signal) for at, batch in records for signal in batch.signals]
+    heights = {key for _, key, signal in signals if signal.block_height in (7, 8)}
+    first, end = (int(when.timestamp() * 1000) for when in (since, until))
+    times = {key for at, key, _ in signals if first <= at < end}
+    assert len({ts for _, _, ts, _ in heights}) == 4, "of each height two blocks, one of which was lost"
+    assert len({ts for _, _, ts, _ in times}) == 6, "of the fork's four blocks, and of the two that were lost"
+    assert await replayed_to(pipe, "heights.db", "--from-height", "7", "--to", "8") == heights
+    from_to = ("--from-time", write_ts(since), "--to", write_ts(until))
+    assert await replayed_to(pipe, "times.db", *from_to) == times
+
+
+async def replayed_to(pipe: View, file: str, *options: str) -> set[Key]:
+    """Keys in a file that the replay makes."""
+    path, store = pipe.settings.data_dir / file, SqliteStore()
+    elsewhere = await store.settings(pipe.settings.model_copy(update={"sqlite_path": path}))
+    done = await command(elsewhere, "replay", *options)
+    assert done.code == 0, done.err
+    return set(await store.rows())
+
+
+def key_of(batch: SignalBatch, signal: Signal) -> Key:
+    return batch.provider, batch.symbol, batch.ts, signal.name
 
 
 async def what_a_backfill_has_replaced_is_known(settings: Settings) -> None:
