@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.config import Settings
 from app.sinks.base import SinkRecord
+from app.sinks.offsets import Owned
 from app.streaming.record import Record
 
 
@@ -15,6 +16,8 @@ class Entry:
     record: Record
     origin: int | None
     content: SinkRecord | None
+    owned: Owned
+    """The assignment under which it was read."""
 
     @property
     def size(self) -> int:

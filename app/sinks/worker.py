@@ -202,16 +202,16 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         if origin is not None:
             if mine.seen_origin is not None and origin <= mine.seen_origin:
                 log.debug("repeat dropped", partition=record.partition, offset=record.offset, origin=origin)
-                return Entry(record, origin, None)
+                return Entry(record, origin, None, mine)
             mine.seen_origin = origin
         try:
             check_sizes(record, SIGNAL_BYTES)
             batch = read_forwarded(record.value)
         except Exception as error:  # whatever it is, the records behind it are not to wait
             await self._bury(record, error)
-            return Entry(record, origin, None)
+            return Entry(record, origin, None, mine)
         content = SinkRecord(record.partition, record.offset, batch, len(record.value or b""))
-        return Entry(record, origin, content)
+        return Entry(record, origin, content, mine)
 
     async def _bury(self, record: Record, error: BaseException) -> None:
         log.error("dead letter", sink=self._sink.name, offset=record.offset, partition=record.partition,
@@ -263,9 +263,9 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         raise AssertionError("pauses have no end")
 
     def _is_mine(self, entry: Entry) -> bool:
+        """What was read before a rebalance is read again, be it from another Kafka at the same address."""
         tp = TopicPartition(entry.record.topic, entry.record.partition)
-        mine = self._owned.get(tp)
-        return mine is not None and entry.record.offset >= mine.offset
+        return self._owned.get(tp) is entry.owned
 
     async def _acquire(self, partitions: set[int]) -> None:
         topic = self._config.topic("signals")
@@ -322,7 +322,10 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         for entry in entries:
             if entry.content is None:
                 continue
-            receipt = receipt_for(self._sink.name, entry, next(answers), received_at)
+            answer = next(answers)
+            if not self._is_mine(entry):
+                continue  # whoever has the partition now reads, finds and answers it
+            receipt = receipt_for(self._sink.name, entry, answer, received_at)
             record = entry.record
             sent.append(
                 await self._send(
@@ -342,11 +345,8 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit(self, entries: list[Entry]) -> None:
         """Offsets last, with the origin of the last record taken beside them."""
         done: dict[TopicPartition, Owned] = {}
-        for entry in entries:
-            tp = TopicPartition(entry.record.topic, entry.record.partition)
-            mine = self._owned.get(tp)
-            if mine is None:
-                continue
+        for entry in filter(self._is_mine, entries):
+            tp, mine = TopicPartition(entry.record.topic, entry.record.partition), entry.owned
             mine.offset = entry.record.offset + 1
             origin = max((o for o in (entry.origin, mine.beside.origin) if o is not None), default=None)
             mine.beside = Beside(origin, mine.beside.state)

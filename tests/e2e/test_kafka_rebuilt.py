@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from app.embedded.kafka import Kafka
 from app.embedded.postgres import Postgres
 from app.sources.scenario import Scenario
 from app.streaming.delivery import EXIT_CODE
+from app.streaming.topics import ensure_topics, pipeline_topics
 from tests.support.blocks import message
 from tests.support.history import (
     PROVIDER,
@@ -26,7 +29,9 @@ from tests.support.history import (
     stored,
 )
 from tests.support.pipeline import Stores, View, running, view, with_stores
-from tests.support.processes import Worker
+from tests.support.probe import probe, until
+from tests.support.processes import Worker, worker
+from tests.support.signals import forwarded
 from tests.support.stores import BigQueryStore, Key, PostgresStore, SqliteStore
 
 SCENARIO = Scenario(seed=6, blocks=90, transactions=(2, 6))
@@ -106,3 +111,38 @@ async def go_on(own: Settings, stores: Stores, expected: dict[Key, Content], lef
     older = len(in_range(expected, SCENARIO.main, 0, STORED - 10))
     assert await differences(again) == {("extra", sink, older) for sink in stores}
     assert await differences(again, since=began) == set()
+
+
+async def test_a_sink_that_waits_for_its_store_takes_all_of_the_new_kafka(
+    settings: Settings, own_kafka: Kafka
+) -> None:
+    """What it had read is of the old one: neither written nor committed over what has those offsets now."""
+    own = settings.model_copy(update={**own_kafka.settings(), "sinks": ("sqlite",), "signal_partitions": 1})
+    own, stores = await with_stores(own, [SqliteStore()])
+    fresh = forwarded(200, "sqlite", 1, names=1, first=1_000)
+    with worker(own, "sink", "sqlite") as sink:
+        async with probe(own) as found:
+            await found.send("signals", forwarded(10, "sqlite", 1, names=1))
+            await until(lambda: holds(stores, 10), "the sink writes", log=lambda: sink.log)
+            with closing(sqlite3.connect(own.sqlite_file, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                await found.send("signals", forwarded(350, "sqlite", 1, names=1, first=10))
+                await until(lambda: says(sink, "sink waits"), "the sink waits", log=lambda: sink.log)
+                rebuild(own_kafka)
+                assigned = sink.whole_log.count("partitions assigned")
+                await ensure_topics(own, pipeline_topics(own))
+                await until(lambda: says(sink, "partitions assigned", assigned + 1), "the sink is back")
+                other.execute("ROLLBACK")
+        async with probe(own) as found:
+            await found.send("signals", fresh)
+            await until(lambda: holds(stores, 210), "all of the new Kafka", log=lambda: sink.log)
+            assert sink.stop() == 0
+            assert await found.lag("sink.sqlite", "signals") == 0
+
+
+async def holds(stores: Stores, rows: int) -> bool:
+    return len(await stores["sqlite"].rows()) >= rows
+
+
+async def says(running: Worker, text: str, times: int = 1) -> bool:
+    return running.whole_log.count(text) >= times

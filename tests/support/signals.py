@@ -30,7 +30,9 @@ def raw(batch: SignalBatch, partitions: int) -> Message:
     return key, ENCODER.encode(batch), partition_of(key, partitions), []
 
 
-def forwarded(count: int, sinks: str, partitions: int, names: int = 3, rounds: int = 1) -> list[Message]:
+def forwarded(
+    count: int, sinks: str, partitions: int, names: int = 3, rounds: int = 1, first: int = 0
+) -> list[Message]:
     """Records of `signals` as dedupe would forward them, `origin-offset` ascending a partition.
 
     Each round has the same keys with newer versions: those of the last are `count * (rounds - 1) + 1` on.
@@ -38,7 +40,7 @@ def forwarded(count: int, sinks: str, partitions: int, names: int = 3, rounds: i
     origins = [0] * partitions
     found: list[Message] = []
     for number in range(count * rounds):
-        batch = batch_of(number % count, names, value=1.0 + number // count, version=number + 1)
+        batch = batch_of(first + number % count, names, value=1.0 + number // count, version=number + 1)
         for signal in batch.signals:
             signal.digest = digest_of(signal)
         key, value, partition, _ = raw(batch, partitions)

@@ -11,8 +11,7 @@ from app.backfill.ledger import Ledger
 from app.backfill.plan import Plan
 from app.backfill.run import Progress, _measure
 from app.cli.backfill import Display
-from app.cli.bar import LongBar
-from app.cli.replay import Bar
+from app.cli.bar import LongBar, StagesBar
 from app.replay.watch import Counted
 
 PLAN = Plan(chain="BTC", first=100, last=199, begin=50, replace=False, source="core")
@@ -37,14 +36,14 @@ def progress(height: int | None, blocks: int, signals: int, left_s: float | None
 def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """What was said since the last call; a line is due at any time, and never broken."""
     monkeypatch.setenv("COLUMNS", "40")
-    for kind in (LongBar, Bar):
+    for kind in (LongBar, StagesBar):
         monkeypatch.setattr(kind, "plain_every_s", 0.0)
     return lambda: capsys.readouterr().err.splitlines()
 
 
 def test_a_replay_says_how_far_it_is_and_how_long_it_takes(lines: Callable[[], list[str]]) -> None:
     now = 0.0
-    with Bar() as bar:
+    with StagesBar("reading") as bar:
         bar._progress.get_time = lambda: now
         bar.begin("sqlite", 10_000)
         bar.advance(1000)
@@ -57,7 +56,7 @@ def test_a_replay_says_how_far_it_is_and_how_long_it_takes(lines: Callable[[], l
 
 
 def test_a_replay_counts_what_is_left() -> None:
-    watch = Counted(Bar(), "somewhere")
+    watch = Counted(StagesBar("reading"), "somewhere")
     watch.begin("somewhere", 70)
     watch.advance(30)
     assert REGISTRY.get_sample_value("sigstream_replay_left", {"target": "somewhere"}) == 40

@@ -7,8 +7,11 @@ import pytest
 from app.config import Settings
 from app.sinks.base import SinkRecord
 from app.sinks.batch import Batch, Entry
+from app.sinks.offsets import Owned
 from app.streaming.record import Record
 from tests.support.signals import batch_of
+
+OWNED = Owned(0)
 
 
 def settings(**limits: int) -> Settings:
@@ -17,7 +20,7 @@ def settings(**limits: int) -> Settings:
 
 def entry(offset: int, names: int = 3, partition: int = 0, size: int = 100) -> Entry:
     record = Record("signals", partition, offset, 0, None, bytes(size), {})
-    return Entry(record, offset, SinkRecord(partition, offset, batch_of(offset, names), size))
+    return Entry(record, offset, SinkRecord(partition, offset, batch_of(offset, names), size), OWNED)
 
 
 def offsets(entries: list[Entry]) -> list[int]:
@@ -78,7 +81,7 @@ def test_due_when_nothing_more_has_come(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_repeats_count_for_nothing_but_are_committed_with_the_rest() -> None:
     batch = Batch(settings(signals=3))
-    repeat = Entry(Record("signals", 0, 0, 0, None, b"", {}), 0, None)
+    repeat = Entry(Record("signals", 0, 0, 0, None, b"", {}), 0, None, OWNED)
     batch.add(repeat)
     assert not batch.full
     assert batch.take() == [repeat]
