@@ -30,7 +30,7 @@ async def test_every_version_is_in_the_history_once(settings: Settings, bigquery
         for number, moment in enumerate(islice(cycle(MOMENTS), KILLS)):
             await kill_at(moment, number, settings, found, store)
         with worker(settings, "sink", store.sink) as last:
-            await until(lambda: through(found), "no lag", log=lambda: last.log)
+            await until(lambda: through(found), "no lag", 60.0 + 4 * KILLS, lambda: last.log)
             assert last.stop() == 0
         answered = {
             RECEIPT_DECODER.decode(r.value or b"").origin for r in await found.read("signals.persisted")
