@@ -72,6 +72,7 @@ async def test_a_zombie_doubles_nothing_and_puts_nothing_old_over_new(
             for story in stories:
                 story.zombie.resume()
             await asyncio.gather(*[shared(found, story) for story in stories])
+            await asyncio.gather(*[newest_is(story.store, 2) for story in stories])
             await found.send("signals", rounds[2])
             await asyncio.gather(*[through(found, story) for story in stories])
             for story in stories:
@@ -115,13 +116,18 @@ async def shared(found: Probe, story: Story) -> None:
     assert any(sign in story.zombie.log for sign in ("commit refused", "fenced", "sink waits")), story.log()
 
 
-async def everything_is_once(store: Store) -> None:
-    """The last round's versions are what readers see; a store that keeps all has each version once."""
+async def newest_is(store: Store, rounds: int) -> None:
+    """Readers see the versions of the last of so many rounds."""
     latest = await store.latest(PROVIDER)
-    first = RECORDS * (ROUNDS - 1) + 1
+    first = RECORDS * (rounds - 1) + 1
     assert {(key[2], key[3]): row.version for key, row in latest.items()} == {
         (ts_of(number), f"n{name}"): first + number for number in range(RECORDS) for name in range(NAMES)
     }, store.sink
+
+
+async def everything_is_once(store: Store) -> None:
+    """The last round's versions are what readers see; a store that keeps all has each version once."""
+    await newest_is(store, ROUNDS)
     versions = await store.versions(PROVIDER)
     assert {key: count for key, count in versions.items() if count > 1} == {}, store.sink
     kept = ROUNDS if store.sink == "bigquery" else 1
