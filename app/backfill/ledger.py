@@ -1,9 +1,12 @@
 """What a backfill has done so far, by the receipts of its namespace. Pure."""
 
 from collections import Counter, defaultdict
+from contextlib import suppress
 
+from app.errors import ContractError
 from app.model.keys import read_ts
-from app.model.receipt import RECEIPT_DECODER, SETTLED_DECODER, Outcome
+from app.model.receipt import RECEIPT_DECODER, SETTLED_DECODER, Outcome, Receipt, Settled
+from app.model.wire import decode
 from app.streaming.record import Record
 
 TOPICS = ("signals.persisted", "signals.settled")
@@ -28,14 +31,14 @@ class Ledger:
         return len(self._heights)
 
     def take(self, record: Record) -> None:
-        """One more."""
-        if record.topic.endswith(TOPICS[0]):
-            self._take_receipt(record)
-        else:
-            self._take_settled(record)
+        """One more; what is no receipt is none of ours, and a dead letter of the receipts agent."""
+        with suppress(ContractError):
+            if record.topic.endswith(TOPICS[0]):
+                self._take_receipt(decode(RECEIPT_DECODER, record.value, "receipt"))
+            else:
+                self._take_settled(decode(SETTLED_DECODER, record.value, "settled"))
 
-    def _take_receipt(self, record: Record) -> None:
-        receipt = RECEIPT_DECODER.decode(record.value or b"")
+    def _take_receipt(self, receipt: Receipt) -> None:
         place = receipt.stage, receipt.origin.partition
         if receipt.origin.offset <= self._answered.get(place, -1):
             return  # a sink that was killed answers again, and finds its own rows
@@ -43,8 +46,7 @@ class Ledger:
         for outcome, names in receipt.outcomes.items():
             self.outcomes[receipt.stage][outcome] += len(names)
 
-    def _take_settled(self, record: Record) -> None:
-        settled = SETTLED_DECODER.decode(record.value or b"")
+    def _take_settled(self, settled: Settled) -> None:
         # `ts` ends with the height: see `block_ts`. A backfill has fewer than a million blocks.
         self._heights.add(read_ts(settled.ts).microsecond)
         if settled.origin.offset > self._settled.get(settled.origin.partition, -1):

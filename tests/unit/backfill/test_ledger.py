@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 
 from app.backfill.ledger import Ledger
 from app.backfill.measures import Pace
@@ -42,6 +43,16 @@ def test_what_a_killed_sink_answers_again_counts_once() -> None:
     ledger.take(receipt("bigquery", 4, inserted=3))
     assert ledger.outcomes["sqlite"] == {Outcome.INSERTED: 3, Outcome.UPDATED: 1, Outcome.UNCHANGED: 2}
     assert ledger.outcomes["bigquery"] == {Outcome.INSERTED: 3}
+
+
+@pytest.mark.parametrize("topic", ["signals.persisted", "signals.settled"])
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"{}", b"[1]", b'{"stage": 7}'])
+def test_what_is_no_receipt_ends_nothing(topic: str, value: bytes | None) -> None:
+    ledger = Ledger()
+    ledger.take(Record(f"history.{topic}", 0, 0, 0, b"key", value, {}))
+    ledger.take(receipt("sqlite", 4, inserted=3))
+    ledger.take(settled(4, 7, 3))
+    assert (ledger.blocks, ledger.signals, ledger.outcomes["sqlite"][Outcome.INSERTED]) == (1, 3, 3)
 
 
 def test_a_block_that_is_computed_again_is_one_block() -> None:
