@@ -32,7 +32,7 @@ class Ledger:
 
     def take(self, record: Record) -> None:
         """One more; what is no receipt is none of ours, and a dead letter of the receipts agent."""
-        with suppress(ContractError):
+        with suppress(ContractError, ValueError):  # the latter: of a `ts` that is none
             if record.topic.endswith(TOPICS[0]):
                 self._take_receipt(decode(RECEIPT_DECODER, record.value, "receipt"))
             else:

@@ -1,10 +1,13 @@
 """Answers of the stages: `signals.persisted` (one receipt a record) and `signals.settled`."""
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
 from app.model.signal import Time
+
+Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Outcome(StrEnum):
@@ -23,8 +26,8 @@ class Origin(msgspec.Struct, frozen=True):
     """The record that a receipt answers."""
 
     topic: str
-    partition: int
-    offset: int
+    partition: Place
+    offset: Place
 
 
 class Receipt(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -46,7 +46,8 @@ async def open_reader(settings: Settings) -> AsyncIterator["Reader"]:
 
 @asynccontextmanager
 async def _consumer(address: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**address, enable_auto_commit=False)
+    # Where retention has taken what was to be read, what is left of it is.
+    consumer = AIOKafkaConsumer(**address, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
         yield consumer

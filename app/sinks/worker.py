@@ -247,6 +247,8 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             contents = [entry.content for entry in entries if entry.content is not None]
             try:
                 await self._acquire({content.partition for content in contents})
+                if not all(map(self._is_mine, entries)):
+                    continue  # a rebalance came meanwhile
                 return entries, await self._sink.write(contents) if contents else []
             except Transient as error:
                 log.warning("sink waits", sink=self._sink.name, reason=str(error), next_try_s=pause)
@@ -270,9 +272,12 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _acquire(self, partitions: set[int]) -> None:
         topic = self._config.topic("signals")
         for partition in sorted(partitions):
-            mine = self._owned[TopicPartition(topic, partition)]
+            mine = self._owned.get(TopicPartition(topic, partition))
+            if mine is None:
+                raise Fenced(f"partition {partition} was revoked")
             if not mine.acquired:
-                await self._sink.acquire(partition, mine.offset, mine.beside.state, self._saver(partition))
+                save = self._saver(partition, mine)
+                await self._sink.acquire(partition, mine.offset, mine.beside.state, save)
                 mine.acquired = True
 
     def _acquire_again(self) -> None:
@@ -280,12 +285,11 @@ class SinkWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         for mine in self._owned.values():
             mine.acquired = False
 
-    def _saver(self, partition: int) -> Any:
+    def _saver(self, partition: int, mine: Owned) -> Any:
         tp = TopicPartition(self._config.topic("signals"), partition)
 
         async def save(state: str) -> None:
-            mine = self._owned.get(tp)
-            if mine is None:
+            if self._owned.get(tp) is not mine:
                 raise Fenced(f"partition {partition} was revoked")
             mine.beside = Beside(mine.beside.origin, state)
             await commit(self._consumer, {tp: mine})

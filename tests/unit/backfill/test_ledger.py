@@ -45,8 +45,16 @@ def test_what_a_killed_sink_answers_again_counts_once() -> None:
     assert ledger.outcomes["bigquery"] == {Outcome.INSERTED: 3}
 
 
+NO_TIME = msgspec.json.encode(
+    Settled(
+        origin=Origin("history.signals", 0, 9), provider="p", symbol="BTC", ts="x", signals=0,
+        forwarded_at=NOW, stages={},
+    )
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("topic", ["signals.persisted", "signals.settled"])
-@pytest.mark.parametrize("value", [None, b"", b"\xff", b"{}", b"[1]", b'{"stage": 7}'])
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"{}", b"[1]", b'{"stage": 7}', NO_TIME])
 def test_what_is_no_receipt_ends_nothing(topic: str, value: bytes | None) -> None:
     ledger = Ledger()
     ledger.take(Record(f"history.{topic}", 0, 0, 0, b"key", value, {}))

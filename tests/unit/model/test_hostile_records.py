@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from app.model.features_record import read_chain, read_features
 from app.model.keys import canonical_ts
 from app.model.mempool import MEMPOOL_DECODER
 from app.model.raw import read_raw
+from app.model.receipt import RECEIPT_DECODER, Origin, Receipt
 from app.model.signal import BATCH_DECODER, ENCODER
 from app.model.wire import decode
 from app.pipeline.snapshots import snapshot_batch
@@ -90,6 +92,20 @@ def test_a_snapshot_of_no_time(time: str) -> None:
     found = decode(MEMPOOL_DECODER, msgspec.json.encode(bad), "mempool snapshot")
     with pytest.raises(ContractError, match="`time`"):
         snapshot_batch(found, version=1, correlation_id="c")
+
+
+@pytest.mark.parametrize("offset", [-1, 2**63, 2**70])
+def test_a_receipt_of_what_no_topic_has(offset: int) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    good = Receipt(
+        stage="sqlite", origin=Origin("t", 0, 0), provider="p", symbol="S", ts="x", outcomes={},
+        received_at=now, finished_at=now,
+    )  # fmt: skip
+    bad = msgspec.to_builtins(good, str_keys=True) | {
+        "origin": {"topic": "t", "partition": 0, "offset": offset}
+    }
+    with pytest.raises(ContractError, match=r"origin.offset"):
+        decode(RECEIPT_DECODER, json.dumps(bad).encode(), "receipt")
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"btc", b"A|B"])
