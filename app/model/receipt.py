@@ -1,13 +1,10 @@
 """Answers of the stages: `signals.persisted` (one receipt a record) and `signals.settled`."""
 
 from enum import StrEnum
-from typing import Annotated
 
 import msgspec
 
-from app.model.signal import Time
-
-Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+from app.model.signal import Count63, Time
 
 
 class Outcome(StrEnum):
@@ -26,8 +23,8 @@ class Origin(msgspec.Struct, frozen=True):
     """The record that a receipt answers."""
 
     topic: str
-    partition: Place
-    offset: Place
+    partition: Count63
+    offset: Count63
 
 
 class Receipt(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -12,7 +12,8 @@ MAX_METADATA_BYTES = 64_000
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 with a time zone."""
-Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Count63 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""What Kafka, and every store, counts to."""
 
 
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
@@ -29,14 +30,14 @@ class Signal(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     score: float | None = None
     signal_type: Text | None = None
     """mempool, exchange, miner, whale, treasury, predictive, or any other."""
-    block_height: Version | None = None
+    block_height: Count63 | None = None
     block_hash: Text | None = None
     block_time: Time | None = None
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """A JSON object, as bytes; sorted by key once it has passed dedupe. UNSET: there is none (msgspec
     can't tell a raw null from None)."""
-    version: Version | None = None
+    version: Count63 | None = None
     """Larger wins; default: see `keys.version_of`. Always set behind dedupe."""
     created_at: Time | None = None
     first_seen_at: Time | None = None

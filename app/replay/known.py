@@ -8,8 +8,9 @@ from app.model.signal import BATCH_DECODER
 from app.model.wire import decode
 from app.processors.run import PROVIDER
 from app.query.kafka import Reader
+from app.query.signals import ts_of
 from app.replay.spool import Spool
-from app.replay.stored import can_be_asked, rows_of, signal_of, ts_of
+from app.replay.stored import can_be_asked, rows_of, signal_of
 from app.replay.watch import Watch
 
 

@@ -11,9 +11,8 @@ import orjson
 
 from app.config import Settings
 from app.errors import SigstreamError
-from app.model.keys import write_ts
 from app.model.signal import Signal
-from app.query.signals import Row, Store
+from app.query.signals import Row, Store, ts_of
 from app.query.stores import open_store
 from app.sinks.rows import Known
 
@@ -100,12 +99,6 @@ def _time(value: Any) -> datetime | None:
 
 def _key(row: Row) -> Key:
     return row["provider"], row["symbol"], ts_of(row), row["name"]
-
-
-def ts_of(row: Row) -> str:
-    """Its `ts`, canonical; SQLite has texts."""
-    ts: Any = row["ts"]
-    return write_ts(ts) if isinstance(ts, datetime) else ts
 
 
 async def _rows(store: Store, provider: str, symbol: str, times: list[str]) -> list[Row]:

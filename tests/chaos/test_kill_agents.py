@@ -20,6 +20,7 @@ from app.processors.registry import enabled_processors
 from app.sources.simulator import simulate
 from app.streaming.topics import changelog
 from tests.support.blocks import message
+from tests.support.drained import drained
 from tests.support.latest import Latest
 from tests.support.probe import Probe, probe, until, without_repeats
 from tests.support.processes import Worker, worker
@@ -48,16 +49,6 @@ async def kill_between(
     assert running.kill() == -9
     assert await found.count(topic) < total * high
     assert await found.lag(*lag) > 0
-
-
-async def drained(found: Probe, running: Worker, stage: str, *topics: str) -> None:
-    """The stage has committed all there is."""
-
-    async def nothing_left() -> bool:
-        assert running.returncode is None, running.log
-        return not any([await found.lag(stage, topic) for topic in topics])
-
-    await until(nothing_left, f"{stage} without lag on {topics}", log=lambda: running.log)
 
 
 @pytest.mark.parametrize("store", ["rocksdb", "memory"])

@@ -6,8 +6,9 @@ import pytest
 
 from app.config import Settings
 from app.streaming.delivery import EXIT_CODE
+from tests.support.drained import drained
 from tests.support.probe import Probe, probe, until, without_repeats
-from tests.support.processes import Worker, struck, worker
+from tests.support.processes import struck, worker
 from tests.support.signals import batch_of, raw
 
 BATCHES = 3000
@@ -25,7 +26,7 @@ async def known(settings: Settings) -> AsyncIterator[Probe]:
     async with probe(settings) as found:
         await send(found, range(BATCHES))
         with worker(settings, "dedupe", tag="-before") as before:
-            await idle(found, before)
+            await drained(found, before, "dedupe", "signals.raw")
             assert before.stop() == 0
         await send(found, range(BATCHES))
         yield found
@@ -34,16 +35,6 @@ async def known(settings: Settings) -> AsyncIterator[Probe]:
 async def send(found: Probe, numbers: Iterable[int]) -> None:
     n = found.settings.signal_partitions
     await found.send("signals.raw", (raw(batch_of(number), n) for number in numbers))
-
-
-async def idle(found: Probe, running: Worker) -> None:
-    """The worker has committed all there is."""
-
-    async def nothing_left() -> bool:
-        assert running.returncode is None, running.log
-        return await found.lag("dedupe", "signals.raw") == 0
-
-    await until(nothing_left, "dedupe without lag", log=lambda: running.log)
 
 
 async def all_once(found: Probe, batches: int = BATCHES) -> None:
@@ -61,7 +52,7 @@ async def test_killed_amid_it(known: Probe, settings: Settings) -> None:
         assert first.returncode == -9
     assert await known.lag("dedupe", "signals.raw") == BATCHES
     with worker(settings, "dedupe") as second:
-        await idle(known, second)
+        await drained(known, second, "dedupe", "signals.raw")
         assert "tables filled" in second.log
         assert second.stop() == 0
     await all_once(known)
@@ -76,7 +67,7 @@ async def test_replaced_amid_it_and_woken(known: Probe, settings: Settings) -> N
 
         await until(suspended, "a worker stopped while it fills its table", log=lambda: zombie.log)
         with worker(settings, "dedupe") as second:
-            await idle(known, second)
+            await drained(known, second, "dedupe", "signals.raw")
             zombie.resume()
 
             async def ended_or_back() -> bool:
@@ -85,6 +76,6 @@ async def test_replaced_amid_it_and_woken(known: Probe, settings: Settings) -> N
 
             await until(ended_or_back, "an end of the zombie", log=lambda: zombie.log)
             await send(known, range(BATCHES + 100))
-            await idle(known, second)
+            await drained(known, second, "dedupe", "signals.raw")
             assert second.stop() == 0
     await all_once(known, BATCHES + 100)

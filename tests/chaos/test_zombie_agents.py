@@ -12,6 +12,7 @@ from app.sources.simulator import simulate
 from app.streaming.delivery import EXIT_CODE
 from app.streaming.topics import changelog
 from tests.support.blocks import message
+from tests.support.drained import drained
 from tests.support.probe import Probe, probe, until
 from tests.support.processes import Worker, struck, worker
 from tests.support.signals import batch_of, forwarded, raw, receipts_for
@@ -58,11 +59,11 @@ async def zombie_of(stage: Stage, settings: Settings) -> None:
             zombie = running.enter_context(struck(settings, fault, stage.name))
             await stands_still(found, zombie, stage)
             successor = running.enter_context(worker(settings, stage.name, tag="-2"))
-            await idle(found, successor, stage)
+            await drained(found, successor, stage.name, stage.source)
             before = await written(found, stage, settings)
             zombie.resume()
             await ended_or_back(found, zombie, stage)
-            await idle(found, successor, stage)
+            await drained(found, successor, stage.name, stage.source)
             assert await written(found, stage, settings) == before, f"{stage.name}:\n{zombie.log}"
             assert zombie.returncode == EXIT_CODE, f"{stage.name}:\n{zombie.log}"
             again = running.enter_context(worker(settings, stage.name, tag="-3"))
@@ -92,16 +93,6 @@ async def stands_still(found: Probe, running: Worker, stage: Stage) -> None:
 
     await until(suspended, f"a zombie of {stage.name}", log=lambda: running.log)
     assert await found.lag(stage.name, stage.source) > 0
-
-
-async def idle(found: Probe, running: Worker, stage: Stage) -> None:
-    """The worker has committed all there is."""
-
-    async def nothing_left() -> bool:
-        assert running.returncode is None, running.log
-        return await found.lag(stage.name, stage.source) == 0
-
-    await until(nothing_left, f"{stage.name} without lag", log=lambda: running.log)
 
 
 async def ended_or_back(found: Probe, zombie: Worker, stage: Stage) -> None:

@@ -7,8 +7,6 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -20,22 +18,27 @@ from tests.support.pipeline import Pipeline, View, running, view, with_stores
 from tests.support.stores import BigQueryStore, PostgresStore, SqliteStore
 
 
-@pytest.fixture(scope="package")
-def pipeline(
+def _pipeline(
     kafka: str, postgres: Postgres, bigquery: BigQuery, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pipeline]:
     """All agents, and the sinks of all three stores."""
-    with _pipeline(kafka, postgres, bigquery, tmp_path_factory.mktemp("e2e")) as started:
-        yield started
+    directory = tmp_path_factory.mktemp("e2e")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("SIGSTREAM_")]:
+            patch.delenv(name)
+        base = Settings(
+            _env_file=None, namespace=f"t{uuid.uuid4().hex[:10]}", data_dir=directory, kafka=kafka
+        )
+        wanted = (SqliteStore(), PostgresStore(postgres), BigQueryStore(bigquery))
+        settings, stores = asyncio.run(with_stores(base, wanted))
+        asyncio.run(ensure_topics(settings, pipeline_topics(settings)))
+        with running(settings, stores) as started:
+            yield started
 
 
-@pytest.fixture(scope="module")
-def pipeline_of_this_file(
-    kafka: str, postgres: Postgres, bigquery: BigQuery, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pipeline]:
-    """The same, for tests that leave behind what no pipeline would."""
-    with _pipeline(kafka, postgres, bigquery, tmp_path_factory.mktemp("e2e")) as started:
-        yield started
+pipeline = pytest.fixture(scope="package", name="pipeline")(_pipeline)
+pipeline_of_this_file = pytest.fixture(scope="module", name="pipeline_of_this_file")(_pipeline)
+"""For tests that leave behind what no pipeline would."""
 
 
 @pytest.fixture
@@ -50,18 +53,3 @@ async def own_pipe(pipeline_of_this_file: Pipeline) -> AsyncIterator[View]:
     """The file's own pipeline, as of now."""
     async with view(pipeline_of_this_file) as found:
         yield found
-
-
-@contextmanager
-def _pipeline(kafka: str, postgres: Postgres, bigquery: BigQuery, directory: Path) -> Iterator[Pipeline]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("SIGSTREAM_")]:
-            patch.delenv(name)
-        base = Settings(
-            _env_file=None, namespace=f"t{uuid.uuid4().hex[:10]}", data_dir=directory, kafka=kafka
-        )
-        wanted = (SqliteStore(), PostgresStore(postgres), BigQueryStore(bigquery))
-        settings, stores = asyncio.run(with_stores(base, wanted))
-        asyncio.run(ensure_topics(settings, pipeline_topics(settings)))
-        with running(settings, stores) as started:
-            yield started

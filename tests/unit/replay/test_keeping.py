@@ -7,10 +7,11 @@ from prometheus_client import REGISTRY
 
 from app.config import Settings
 from app.model.signal import Signal, SignalBatch
+from app.query.signals import ts_of
 from app.replay.job import Mark, Place
 from app.replay.records import Held
 from app.replay.spool import spool
-from app.replay.stored import signal_of, ts_of
+from app.replay.stored import signal_of
 from app.replay.tally import EXAMPLES, Change, Tally
 from app.replay.watch import Counted
 from app.sinks.base import SinkRecord
