@@ -4,8 +4,8 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -127,29 +127,24 @@ class Trial:
         await found.send("signals.raw", [raw(batch_of(i, NAMES), n) for i in numbers])
 
     async def _round(self, found: Probe, fault: str, messages: list[Message]) -> None:
-        """The broker is slow to acknowledge meanwhile."""
         if fault == "takeover":
-            await self._join(found)
-            late = messages[RECORDS // 2 :]
-            begun = await found.count("signals")
-            await found.send("signals.raw", messages[: RECORDS // 2])  # much is read, and nothing committed
-        else:
-            late = []
-            await self._send(messages)
-            begun = await found.count("signals")
+            await self._take_over(found, messages)
+            return
+        await self._send(messages)
+        strike = {"kill": self._kill, "rebalance": self._rebalance, "refuse": self._refuse}[fault]
+        async with self._slow(found, await found.count("signals")):
+            await asyncio.sleep(self._rng.uniform(0, 1.5))
+            await strike(found)
+
+    @asynccontextmanager
+    async def _slow(self, found: Probe, forwarded: int) -> AsyncIterator[None]:
+        """The broker is slow to acknowledge, and some more is forwarded already."""
         self._proxy.produce_delay_s = self._rng.uniform(0.2, 0.8)
         try:
-            await self._forwarding(found, begun + 100)
-            await self._strike(fault, found, late)
+            await self._forwarding(found, forwarded + 100)
+            yield
         finally:
             self._proxy.flow()
-
-    async def _strike(self, fault: str, found: Probe, late: list[Message]) -> None:
-        if fault == "takeover":
-            await self._take_over(found, late)
-            return
-        await asyncio.sleep(self._rng.uniform(0, 1.5))
-        await {"kill": self._kill, "rebalance": self._rebalance, "refuse": self._refuse}[fault](found)
 
     async def _forwarding(self, found: Probe, count: int) -> None:
         """Until so much is forwarded; a worker that does nothing any more is killed."""
@@ -185,12 +180,16 @@ class Trial:
             self._workers.remove(other)
             other.kill() if self._rng.random() < 0.5 else await asyncio.to_thread(other.stop)
 
-    async def _take_over(self, found: Probe, late: list[Message]) -> None:
+    async def _take_over(self, found: Probe, messages: list[Message]) -> None:
         """One of two dies, and while the other gets its partitions, more comes in."""
-        assert self._workers.pop().kill() == -9
-        self._proxy.flow()
-        for start in range(0, len(late), A_TRANSACTION):
-            await found.send("signals.raw", late[start : start + A_TRANSACTION])
+        await self._join(found)
+        forwarded = await found.count("signals")
+        half = len(messages) // 2
+        await found.send("signals.raw", messages[:half])  # much is read, and nothing committed
+        async with self._slow(found, forwarded):
+            assert self._workers.pop().kill() == -9
+        for start in range(half, len(messages), A_TRANSACTION):
+            await found.send("signals.raw", messages[start : start + A_TRANSACTION])
             await asyncio.sleep(TRICKLE_S)
 
         async def alone() -> bool:
